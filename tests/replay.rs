@@ -7,13 +7,20 @@
     reason = "a test ends at its first fault, and says what it skips"
 )]
 
-use std::path::{Path, PathBuf};
+#[path = "replay/clients.rs"]
+mod clients;
+#[path = "replay/ending.rs"]
+mod ending;
+
+use std::path::Path;
 use std::process::Command;
 
 use bittrace_testing::assert_printed;
 use bittrace_testing::captures::captures_folder;
 use bittrace_testing::command;
 use bittrace_testing::programs::{has_path, is_there};
+
+use clients::{ARIA2, completes};
 
 /// The captures of downloads, by the client that downloads, or by what else they show.
 const REFERENCES: [(&str, &str); 6] = [
@@ -293,103 +300,6 @@ fn mistakes_are_explained() {
 }
 
 #[test]
-fn a_client_that_dies_ends_the_run_with_what_was_seen() {
-    if !has_path("/bin/sh") {
-        return;
-    }
-    let (code, printed, errors) =
-        run(&["replay", "download-aria2.pcap", "--", "/bin/sh", "-c", "echo oh dear >&2; exit 3"]);
-    assert_eq!(code, 1, "{errors}");
-    assert!(errors.contains("exit status: 3") && errors.contains("oh dear"), "{errors}");
-    assert!(printed.contains("35 missing"), "{printed}");
-}
-
-#[test]
-fn what_a_client_leaves_behind_is_ended_too() {
-    if !has_path("/bin/sh") || !has_path("/proc/self/stat") {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let mark = folder.path().join("pid");
-    let script = format!("sleep 600 & echo $! > '{}'; exit 0", mark.display());
-    let (code, ..) = run(&["replay", "download-aria2.pcap", "-q", "--", "/bin/sh", "-c", &script]);
-    assert_eq!(code, 1);
-    let pid = std::fs::read_to_string(mark).unwrap();
-    assert!(!runs(pid.trim()), "{pid}");
-}
-
-/// Whether a process runs: it is not gone, and has not ended without being waited for.
-fn runs(process: &str) -> bool {
-    let status = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
-    !status.is_empty() && !status.contains(") Z ")
-}
-
-#[cfg(target_os = "linux")]
-#[test]
-fn a_client_and_its_children_end_with_bittrace_however_that_ends() {
-    use std::time::{Duration, Instant};
-
-    // The last child leaves the process group and session, as a program does that goes to the background.
-    let script = "echo $$ >> pids; sleep 600 & echo $! >> pids; setsid sh -c 'echo $$ >> pids; sleep 600' & \
-                  trap '' INT TERM; sleep 600";
-    // Killed, interrupted twice, and with a client that ends before its children.
-    for (signals, script) in [
-        (&["KILL"][..], script.to_owned()),
-        (&["INT", "INT"], script.to_owned()),
-        (&[], script.replace("trap '' INT TERM; sleep 600", "sleep 0.5")),
-    ] {
-        let folder = tempfile::tempdir().unwrap();
-        let pids = folder.path().join("pids");
-        let arguments = ["replay", &capture("download-aria2.pcap"), "-q", "--", "/bin/sh", "-c"];
-        let script = script.replace("pids", &pids.display().to_string());
-        let mut command =
-            command::bittrace(BITTRACE, folder.path(), &[&arguments[..], &[script.as_str()]].concat());
-        let mut replay = command.spawn().unwrap();
-        let limit = Instant::now() + Duration::from_secs(30);
-        let started = || std::fs::read_to_string(&pids).unwrap_or_default();
-        while started().lines().count() < 3 {
-            assert!(Instant::now() < limit, "the client did not start: {}", started());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        for signal in signals {
-            let sent = Command::new("kill").args(["-s", signal, &replay.id().to_string()]).status().unwrap();
-            assert!(sent.success());
-            std::thread::sleep(Duration::from_millis(300));
-        }
-        replay.wait().unwrap();
-        while started().lines().any(runs) {
-            assert!(Instant::now() < limit, "{signals:?}: {} run on", started());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-    }
-}
-
-#[test]
-fn a_client_that_never_reads_has_not_completed() {
-    let script = "import sys, time\ntime.sleep(0.2)\n";
-    let client = ["/usr/bin/env", "python3", "-c", script];
-    if !is_there("python3") {
-        return;
-    }
-    let arguments =
-        [&["replay", "download-transmission.pcap", "--disturb", "overlong=4", "--"][..], &client].concat();
-    let (code, printed, _) = run(&arguments);
-    assert_eq!(code, 1, "{printed}");
-    assert!(printed.contains("not reached"), "{printed}");
-}
-
-#[test]
-fn a_client_that_says_nothing_is_ended() {
-    if !has_path("/bin/sh") {
-        return;
-    }
-    let (code, printed, _) =
-        run(&["replay", "download-aria2.pcap", "--timeout", "1", "--", "/bin/sh", "-c", "sleep 600"]);
-    assert_eq!(code, 1);
-    assert!(printed.contains("the client sent nothing for 1 s"), "{printed}");
-}
-
-#[test]
 fn bittrace_gets_over_every_disturbance() {
     let folder = tempfile::tempdir().unwrap();
     let capture = capture("download-transmission.pcap");
@@ -417,35 +327,6 @@ fn bittrace_gets_over_every_disturbance() {
     );
 }
 
-/// Runs a client against another one's capture; it must get everything.
-fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) {
-    let folder = tempfile::tempdir().unwrap();
-    for (file, text) in files {
-        std::fs::write(folder.path().join(file), text).unwrap();
-    }
-    let content = folder.path().join("content");
-    std::fs::create_dir(&content).unwrap();
-    let place = content.display().to_string();
-    let client: Vec<String> = client.iter().map(|word| word.replace("{content}", &place)).collect();
-    let client: Vec<&str> = client.iter().map(String::as_str).collect();
-    let capture = capture(name);
-    let arguments =
-        [&["replay", &capture, "--timeout", "60", "--record", "run.pcapng", "--"][..], &client].concat();
-    let (code, printed, errors) = run_in(folder.path(), &arguments);
-    assert_eq!(code, 1, "{name}, {client:?}: {printed}{errors}");
-    let torrent = std::fs::read(captures_folder().join(name).with_extension("torrent")).unwrap();
-    let torrent = bittrace_protocol::Metainfo::decode(&torrent).unwrap();
-    let file = PathBuf::from(&content).join(torrent.name.to_string());
-    let bytes =
-        std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}\n{printed}{errors}", file.display()));
-    for (number, piece) in (0..).zip(bytes.chunks(torrent.piece_length as usize)) {
-        let digest: [u8; 20] =
-            sha1::Digest::finalize(sha1::Digest::chain_update(sha1::Sha1::default(), piece)).into();
-        assert_eq!(torrent.piece_hash(bittrace_protocol::PieceIndex(number)), Some(digest), "piece {number}");
-    }
-    assert!(printed.contains("Local messages") && printed.contains("They differ"), "{printed}");
-}
-
 /// The reference's client had a magnet link: the far ends give the metadata to whoever asks, in the client's order.
 #[test]
 fn a_reference_that_began_with_a_magnet_link_is_played() {
@@ -455,26 +336,6 @@ fn a_reference_that_began_with_a_magnet_link_is_played() {
     if is_there("aria2c") {
         let [words @ .., _] = ARIA2 else { panic!("no words") };
         completes("magnet-metadata-pex.pcap", &[words, &["{magnet}"]].concat(), &[]);
-    }
-}
-
-/// A tracker over UDP is the far end of clients as well: aria2 asks one while its DHT is on, Transmission and libtorrent ask any.
-#[test]
-fn clients_download_by_a_replayed_tracker_over_udp() {
-    if is_there("aria2c") {
-        let on = ["--enable-dht=true", "--enable-dht6=false", "--dht-file-path={content}/../dht.dat"];
-        let is_off = |word: &&&str| **word != "--enable-dht=false";
-        let aria2: Vec<&str> = ARIA2.iter().filter(is_off).copied().collect();
-        let [words @ .., torrent] = &aria2[..] else { panic!("no words") };
-        completes("udp-tracker.pcap", &[words, &on[..], &[torrent]].concat(), &[]);
-    }
-    if is_there("libtorrent") {
-        let script = include_str!("../captures/tools/replayed_libtorrent.py");
-        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
-        completes("udp-tracker.pcap", &client, &[("client.py", script)]);
-    }
-    if is_there("transmission-daemon") {
-        completes("udp-tracker.pcap", &TRANSMISSION, &[("settings", TRANSMISSION_SETTINGS)]);
     }
 }
 
@@ -547,20 +408,6 @@ fn an_encrypted_reference_is_played_encrypted_and_its_recording_has_the_keys() {
 }
 
 #[test]
-fn clients_that_insist_on_encryption_download_from_an_encrypted_far_end() {
-    if is_there("libtorrent") {
-        let script = include_str!("../captures/tools/replayed_libtorrent.py");
-        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}", "encrypt"];
-        completes("mse-rc4-keyed.pcapng", &client, &[("client.py", script)]);
-    }
-    if is_there("aria2c") {
-        let force = ["--bt-force-encryption=true"];
-        let [words @ .., torrent] = ARIA2 else { panic!("no words") };
-        completes("mse-rc4-keyed.pcapng", &[words, &force[..], &[torrent]].concat(), &[]);
-    }
-}
-
-#[test]
 fn a_reference_whose_keys_are_not_known_is_played_in_clear_and_says_so() {
     let (code, printed, errors) = run(&["replay", "mse-rc4.pcap", "--format", "json"]);
     assert!(code < 2, "{errors}");
@@ -579,58 +426,6 @@ fn a_reference_over_utp_is_compared_as_the_stream_above() {
         (Some(1.0), Some(1.0)),
         "{of_all}"
     );
-}
-
-/// Runs a client that seeds against the recorded downloader of another seeder: it must send every block of the content.
-fn seeds(name: &str, client: &[&str], files: &[(&str, &str)]) {
-    let folder = tempfile::tempdir().unwrap();
-    for (file, text) in files {
-        std::fs::write(folder.path().join(file), text).unwrap();
-    }
-    let capture = capture(name);
-    let (code, printed, errors) = run_in(
-        folder.path(),
-        &[&["replay", &capture, "--timeout", "60", "--format", "json", "--"][..], client].concat(),
-    );
-    assert_eq!(code, 1, "{name}, {client:?}: {printed}{errors}");
-    let summary = summary(&printed);
-    let pieces = &summary["sides"]["local"]["piece"]["verdicts"];
-    let counts = ["same", "moved", "differs", "missing", "extra"].map(|verdict| pieces[verdict].as_u64());
-    let [same, moved, rest @ ..] = counts.map(Option::unwrap_or_default);
-    assert_eq!((same + moved, rest), (16, [0; 3]), "{name}, {client:?}: {summary}");
-}
-
-#[test]
-fn aria2_seeds_to_the_recorded_downloader_of_transmission() {
-    if is_there("aria2c") {
-        let words = ["aria2c", "--no-conf", "--dir", "{dir}", "--check-integrity=true", "--seed-ratio=0.0"];
-        let more = [
-            "--seed-time=600",
-            "--enable-dht=false",
-            "--bt-enable-lpd=false",
-            "--listen-port",
-            "{port}",
-            "{torrent}",
-        ];
-        seeds("seeding-transmission.pcap", &[&words[..], &more].concat(), &[]);
-    }
-}
-
-#[test]
-fn transmission_seeds_to_the_recorded_downloader_of_aria2() {
-    if is_there("transmission-daemon") {
-        let client = TRANSMISSION.map(|word| if word == "{content}" { "{dir}" } else { word });
-        seeds("seeding-aria2.pcap", &client, &[("settings", TRANSMISSION_SETTINGS)]);
-    }
-}
-
-#[test]
-fn libtorrent_seeds_to_the_recorded_downloader_of_transmission() {
-    if is_there("libtorrent") {
-        let script = include_str!("../captures/tools/replayed_libtorrent.py");
-        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{dir}", "{port}", "seed"];
-        seeds("seeding-transmission.pcap", &client, &[("client.py", script)]);
-    }
 }
 
 #[test]
@@ -668,61 +463,4 @@ fn a_request_is_sent_again_when_the_response_of_a_tracker_over_udp_is_lost() {
         "{errors}"
     );
     assert_eq!(code, 0, "{errors}");
-}
-
-const ARIA2: &[&str] = &[
-    "aria2c",
-    "--dir",
-    "{content}",
-    "--seed-time=0",
-    "--listen-port",
-    "{port}",
-    "--enable-dht=false",
-    "--bt-enable-lpd=false",
-    "--no-conf",
-    "{torrent}",
-];
-
-#[test]
-fn aria2_downloads_from_the_far_ends_of_other_clients() {
-    if is_there("aria2c") {
-        completes("download-transmission.pcap", ARIA2, &[]);
-        completes("download-qbittorrent.pcapng", ARIA2, &[]);
-        completes("download-rtorrent.pcap", ARIA2, &[]);
-    }
-}
-
-#[test]
-fn transmission_downloads_from_the_far_end_of_aria2() {
-    if is_there("transmission-daemon") {
-        completes("download-aria2.pcap", &TRANSMISSION, &[("settings", TRANSMISSION_SETTINGS)]);
-    }
-}
-
-const TRANSMISSION_SETTINGS: &str = r#"{ "encryption": 0, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false,
-    "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": PORT, "rpc-enabled": false,
-    "start-added-torrents": true, "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1",
-    "watch-dir-enabled": true, "watch-dir": "WATCHED", "download-dir": "CONTENT" }"#;
-
-/// Its settings and its folder of torrents must be there before it starts.
-const TRANSMISSION: [&str; 7] = [
-    "/bin/sh",
-    "-c",
-    r#"mkdir watched conf && cp "$1" watched/it.torrent &&
-    sed -e "s|PORT|$2|;s|WATCHED|$PWD/watched|;s|CONTENT|$3|" settings > conf/settings.json &&
-    exec transmission-daemon -f -g "$PWD/conf""#,
-    "sh",
-    "{torrent}",
-    "{port}",
-    "{content}",
-];
-
-#[test]
-fn libtorrent_downloads_from_the_far_ends_of_other_clients() {
-    if is_there("libtorrent") {
-        let script = include_str!("../captures/tools/replayed_libtorrent.py");
-        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
-        completes("download-aria2.pcap", &client, &[("client.py", script)]);
-        completes("download-rtorrent.pcap", &client, &[("client.py", script)]);
-    }
 }

@@ -1,23 +1,25 @@
 //! A reference replayed to a session without a socket: the recorded far ends send their messages when the session has sent what
 //! preceded them, under a clock that follows the reference. The same reference gives the same bytes every time.
 
+mod connections;
+#[cfg(test)]
+mod tests;
+mod trackers;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bittrace_protocol::dial::{AddressFamily, Remote};
 use bittrace_protocol::magnet::Magnet;
-use bittrace_protocol::mse::MseDraw;
 use bittrace_protocol::session::{
-    CloseReason, Config, EncryptionPolicy, Endpoint, Event, Input, MemoryDisk, MessageCounts, Output,
-    PeerSource, SeedGoal, Session, SessionStreamId, Violation,
+    Config, EncryptionPolicy, Event, Input, MemoryDisk, MessageCounts, Output, PeerSource, SearchState,
+    SeedGoal, Session, SessionStreamId, Violation,
 };
-use bittrace_protocol::tracker::http::{Framing, Request, frame_request};
 use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
 use bittrace_trace as trace;
 use bittrace_trace::units::counted;
-use bittrace_trace::{Direction, Flow, Recorder, StreamOpening};
+use bittrace_trace::{Direction, Recorder};
 use bytes::Bytes;
 
 use crate::model::transcript::{Conversation, Transcript};
@@ -25,10 +27,9 @@ use crate::play::client_role::ClientRole;
 use crate::play::missed::Missed;
 use crate::play::pieces::RecordedPieces;
 use crate::play::play_clock::PlayClock;
-use crate::play::played_connection::{Heard, PlayedConnection, carriage_remarks};
-use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
-use crate::play::replay_udp_tracker::UdpAnswer;
-use crate::play::replayed_trackers::{ReplayedTracker, TrackerScheme};
+use crate::play::played_connection::{PlayedConnection, carriage_remarks};
+use crate::play::refusal::Refusal;
+use crate::play::replayed_trackers::ReplayedTracker;
 use crate::play::untracked::untracked_peers;
 use crate::profile::InferredProfile;
 
@@ -97,7 +98,8 @@ pub fn replay_offline(
         Session::new(config, torrent.clone(), identity, have, clock.now())
     };
     let untracked = untracked_peers(reference);
-    session.handle(clock.now(), Input::Searching(!untracked.is_empty()));
+    let search = if untracked.is_empty() { SearchState::Idle } else { SearchState::UnderWay };
+    session.handle(clock.now(), Input::Searching(search));
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
         torrent: torrent.info_hash,
@@ -168,6 +170,8 @@ struct SimulatedConnection {
     role: RemoteRole,
     /// Its number in the recording, once it stands there, and the direction in which the session sends.
     recorded: Option<(trace::StreamId, Direction)>,
+    /// Whether the far end says nothing and closes it.
+    leaves: bool,
 }
 
 enum RemoteRole {
@@ -347,238 +351,8 @@ impl<'a> Simulation<'a> {
         self.untracked.remove(&far);
         let now = self.clock.now();
         self.session.handle(now, Input::PeersFound(PeerSource::Link, vec![far]));
-        self.session.handle(now, Input::Searching(!self.untracked.is_empty()));
-    }
-
-    /// The first peer that calls in the reference calls.
-    fn call(&mut self) -> std::io::Result<()> {
-        let Some(place) = self.waiting.iter().position(|one| !one.is_outgoing()) else { return Ok(()) };
-        let Some(conversation) = self.waiting.remove(place) else { return Ok(()) };
-        // The driver's streams are odd.
-        let stream = SessionStreamId(self.called * 2 + 1);
-        self.called += 1;
-        self.begin(stream, conversation, Direction::FromResponder)?;
-        self.session.handle(self.clock.now(), Input::Accepted(stream, conversation.far()));
-        Ok(())
-    }
-
-    fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) -> std::io::Result<()> {
-        match endpoint {
-            Endpoint::Peer(address) => {
-                let dialled = |one: &&Conversation| one.is_outgoing() && one.far() == address;
-                let Some(conversation) =
-                    self.waiting.iter().position(dialled).and_then(|place| self.waiting.remove(place))
-                else {
-                    // The reference's client did not dial it, or not again: nobody is there.
-                    self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Refused));
-                    return Ok(());
-                };
-                self.begin(stream, conversation, Direction::FromInitiator)?;
-                self.session.handle(self.clock.now(), Input::Opened(stream, address));
-            }
-            Endpoint::HttpTracker(Remote { host, port, tls: Some(_), .. }) => {
-                let why = format!("https://{host}:{port} is encrypted: a capture does not show its answers");
-                self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Failed(why)));
-            }
-            Endpoint::HttpTracker(remote) => {
-                let role = |place| RemoteRole::Tracker(place, Vec::new());
-                self.open_tracker(stream, TrackerScheme::Http, &remote, |place, _| role(place));
-            }
-            Endpoint::UdpTracker(remote) => {
-                self.open_tracker(stream, TrackerScheme::Udp, &remote, RemoteRole::UdpTracker);
-            }
-            Endpoint::WebSeed(Remote { host, port, .. }) => {
-                let why = format!("{host}:{port}: web seeds are not replayed");
-                self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
-            }
-        }
-        Ok(())
-    }
-
-    /// The session turns to the tracker that a URL of this host and port led to.
-    fn open_tracker(
-        &mut self,
-        stream: SessionStreamId,
-        scheme: TrackerScheme,
-        remote: &Remote,
-        role: impl Fn(usize, SocketAddr) -> RemoteRole,
-    ) {
-        let Remote { host, port, family, .. } = remote;
-        let place = ReplayedTracker::find(&self.trackers, scheme, host, *port);
-        let found = place.and_then(|place| Some((place, self.trackers.get(place)?)));
-        let found =
-            found.filter(|(_, tracker)| family.is_none_or(|family| family == AddressFamily::of(tracker.far)));
-        let Some((place, tracker)) = found else {
-            let why = format!("{host}:{port} is not in the reference");
-            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
-            return;
-        };
-        let far = tracker.far;
-        let local = tracker.local[scheme as usize].unwrap_or(far);
-        self.lines
-            .insert(stream, SimulatedConnection { far, local, role: role(place, local), recorded: None });
-        self.session.handle(self.clock.now(), Input::Opened(stream, far));
-    }
-
-    fn begin(
-        &mut self,
-        stream: SessionStreamId,
-        conversation: &'a Conversation,
-        ours: Direction,
-    ) -> std::io::Result<()> {
-        let far = conversation.far();
-        let local = conversation.local_address();
-        let recorded = self.record_open(local, far, ours)?;
-        let draw = MseDraw::new(SECRET, recorded.0);
-        let peer = PlayedConnection::of(self.torrent, conversation, self.role, draw);
-        let role = RemoteRole::Peer(Box::new(peer));
-        self.lines.insert(stream, SimulatedConnection { far, local, role, recorded: Some((recorded, ours)) });
-        Ok(())
-    }
-
-    fn record_open(
-        &mut self,
-        local: SocketAddr,
-        far: SocketAddr,
-        ours: Direction,
-    ) -> std::io::Result<trace::StreamId> {
-        let number = trace::StreamId(self.recorded);
-        self.recorded += 1;
-        let flow = match ours {
-            Direction::FromInitiator => Flow { initiator: local, responder: far },
-            Direction::FromResponder => Flow { initiator: far, responder: local },
-        };
-        self.recorder.opened(self.clock.now(), number, flow, StreamOpening::Syn)?;
-        self.recorder.established(self.clock.now(), number)?;
-        Ok(number)
-    }
-
-    /// The session sends bytes.
-    fn sent(&mut self, stream: SessionStreamId, bytes: &Bytes) -> std::io::Result<()> {
-        self.session.handle(self.clock.now(), Input::Sent(stream, bytes.len()));
-        let Some(line) = self.lines.get_mut(&stream) else { return Ok(()) };
-        let heard = match &mut line.role {
-            RemoteRole::Peer(peer) => peer.hear(bytes),
-            RemoteRole::Tracker(..) | RemoteRole::UdpTracker(..) => Heard::default(),
-        };
-        if let Some((recorded, ours)) = line.recorded {
-            let (initiator, responder) = match ours {
-                Direction::FromInitiator => (line.local, line.far),
-                Direction::FromResponder => (line.far, line.local),
-            };
-            for key in &heard.keys {
-                self.recorder.mse_key(key, initiator, responder)?;
-            }
-            self.recorder.burst(self.clock.now(), recorded, ours, bytes)?;
-        }
-        match &mut line.role {
-            RemoteRole::Peer(_) if heard.send.is_empty() => Ok(()),
-            RemoteRole::Peer(_) => {
-                let bytes = Bytes::from(heard.send);
-                self.said(stream, &bytes)?;
-                self.session.handle(self.clock.now(), Input::Received(stream, bytes));
-                Ok(())
-            }
-            RemoteRole::Tracker(place, asked) => {
-                asked.extend_from_slice(bytes);
-                let Framing::Complete(length) = frame_request(asked) else { return Ok(()) };
-                let (place, request): (_, Vec<u8>) = (*place, asked.drain(..length).collect());
-                self.announced(stream, place, &request)
-            }
-            RemoteRole::UdpTracker(place, local) => {
-                let (place, local, far) = (*place, *local, line.far);
-                self.asked_over_udp(stream, place, (local, far), bytes)
-            }
-        }
-    }
-
-    fn announced(&mut self, stream: SessionStreamId, place: usize, bytes: &[u8]) -> std::io::Result<()> {
-        let request = Request::decode(bytes).ok();
-        let tracker = self.trackers.get_mut(place);
-        let answer = request.zip(tracker).and_then(|(request, tracker)| {
-            let far = tracker.far;
-            tracker.http.answer(&request).map(|exchange| (exchange, far))
-        });
-        self.asked += 1;
-        let Some((exchange, far)) = answer else {
-            self.refuse(RefusalAct::Closed, "the reference has no response to such a request".to_owned());
-            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
-            return Ok(());
-        };
-        let recorded = self.record_open(exchange.local, far, Direction::FromInitiator)?;
-        self.recorder.burst(self.clock.now(), recorded, Direction::FromInitiator, bytes)?;
-        if let Some(line) = self.lines.get_mut(&stream) {
-            line.recorded = Some((recorded, Direction::FromInitiator));
-        }
-        let at = self.clock.due(exchange.at);
-        self.pass(at);
-        self.said(stream, &exchange.answer)?;
-        self.session.handle(self.clock.now(), Input::Received(stream, exchange.answer));
-        Ok(())
-    }
-
-    /// A tracker is sent a datagram, and may answer it.
-    fn asked_over_udp(
-        &mut self,
-        stream: SessionStreamId,
-        place: usize,
-        (local, far): (SocketAddr, SocketAddr),
-        datagram: &Bytes,
-    ) -> std::io::Result<()> {
-        self.recorder.datagram(self.clock.now(), local, far, datagram)?;
-        let Some(tracker) = self.trackers.get_mut(place) else { return Ok(()) };
-        self.asked += 1;
-        let (answer, at) = match tracker.udp.answer(datagram) {
-            UdpAnswer::Packet(packet, at) => (packet, at),
-            UdpAnswer::Refused(packet, why) => {
-                self.refuse(RefusalAct::Refused, why);
-                (packet, None)
-            }
-            UdpAnswer::Silent | UdpAnswer::NotARequest(_) => return Ok(()),
-        };
-        if let Some(at) = at {
-            let at = self.clock.due(at);
-            self.pass(at);
-        }
-        let bytes = Bytes::from(answer.encode());
-        self.recorder.datagram(self.clock.now(), far, local, &bytes)?;
-        self.session.handle(self.clock.now(), Input::Received(stream, bytes));
-        Ok(())
-    }
-
-    /// Notes what a tracker did not answer.
-    fn refuse(&mut self, did: RefusalAct, why: String) {
-        if self.refusals.len() < MOST_REFUSALS {
-            let (by, nth) = (ReplayedEnd::Tracker, self.asked);
-            self.refusals.push(Refusal { by, stream: None, message: "request", nth, did, why });
-        }
-    }
-
-    /// The far end sends bytes.
-    fn said(&mut self, stream: SessionStreamId, bytes: &[u8]) -> std::io::Result<()> {
-        match self.lines.get(&stream).and_then(|line| line.recorded) {
-            Some((recorded, ours)) => self.recorder.burst(self.clock.now(), recorded, ours.reverse(), bytes),
-            None => Ok(()),
-        }
-    }
-
-    fn close(&mut self, stream: SessionStreamId, violation: Option<Violation>) -> std::io::Result<()> {
-        let Some(line) = self.lines.remove(&stream) else { return Ok(()) };
-        if let Some(violation) = violation {
-            self.left.push((line.far, violation));
-        }
-        if let RemoteRole::Peer(mut peer) = line.role {
-            let stream = line.recorded.map(|(recorded, _)| recorded.0);
-            let room = MOST_REFUSALS.saturating_sub(self.refusals.len());
-            let refusals = peer.peer.refusals().into_iter().map(|refusal| Refusal { stream, ..refusal });
-            self.refusals.extend(refusals.take(room));
-            self.missed.extend(peer.peer.finish().into_iter().map(|missed| (line.far, missed)));
-        }
-        match line.recorded {
-            Some((recorded, _)) => {
-                self.recorder.closed(self.clock.now(), recorded, trace::StreamClosing::Finished)
-            }
-            None => Ok(()),
+        if self.untracked.is_empty() {
+            self.session.handle(now, Input::Searching(SearchState::Over));
         }
     }
 
@@ -627,6 +401,3 @@ const MOST_STEPS: u32 = 10_000_000;
 /// How often the session may wake while no message of the reference is due: each second of more than two days. Then time
 /// passes without the session until the next message is due.
 const MOST_IDLE_STEPS: u32 = 200_000;
-
-#[cfg(test)]
-mod tests;

@@ -6,13 +6,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bittrace_protocol::peer::{ConnectionState, PeerSide, RequestCapacity};
-use bittrace_protocol::tracker::http;
-use bittrace_protocol::wire::{
-    Extension, Frame, HANDSHAKE_LENGTH, Handshake, HandshakeVerdict, LengthVerdict, Message, Metadata,
-    NearMiss, Prefix, frame, handshake_prefix, judge_handshake, judge_length,
-};
+use bittrace_protocol::wire::{Extension, Handshake, Message};
 use bittrace_protocol::{Block, InfoHash, Timestamp};
-use bittrace_trace::rules::note_near_miss;
 use bittrace_trace::{Body, MseBody, Side, Unreadable};
 use bytes::{Bytes, BytesMut};
 
@@ -23,6 +18,8 @@ use crate::play::pieces::RecordedPieces;
 use crate::play::precondition::{Precondition, PreconditionCounts};
 use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
 
+mod answering;
+mod hearing;
 mod scripted_message;
 
 use scripted_message::{ScriptedKind, ScriptedMessage};
@@ -125,116 +122,6 @@ impl ReplayPeer {
         }
     }
 
-    /// Takes in bytes of the client.
-    pub fn hear(&mut self, bytes: &[u8]) {
-        if self.garbled.is_some() {
-            return;
-        }
-        self.received.extend_from_slice(bytes);
-        self.read(false);
-    }
-
-    /// Takes in that the client sends nothing more, or nothing for a long time: what it sent is judged as it is.
-    pub fn hear_silence(&mut self) {
-        if self.garbled.is_none() && !self.received.is_empty() {
-            self.read(true);
-        }
-    }
-
-    /// Reads what was received, as far as it goes. `last` says that nothing follows.
-    fn read(&mut self, last: bool) {
-        if self.state.side(self.client()).handshake().is_none() && !self.read_handshake(last) {
-            return;
-        }
-        loop {
-            match frame(&self.received) {
-                Frame::Message(length) if length <= self.received.len() => {
-                    let message = self.received.split_to(length).freeze();
-                    if let Ok(message) = Message::decode(&message) {
-                        self.take(&message);
-                    }
-                }
-                Frame::Message(_) | Frame::Incomplete => return,
-                Frame::Impossible(error) => {
-                    let mut verdict = judge_length(&self.received, last);
-                    let is_open = verdict == LengthVerdict::Open;
-                    if is_open {
-                        // The client may wait for an answer to a message that is whole.
-                        verdict = judge_length(&self.received, true);
-                    }
-                    match verdict {
-                        LengthVerdict::LittleEndian(_) => self.garble_by(NearMiss::LittleEndian),
-                        _ if is_open => return,
-                        _ => self.garble(error.wanted.to_owned()),
-                    }
-                    self.received.clear();
-                    return;
-                }
-            }
-        }
-    }
-
-    /// Reads the client's handshake; whether messages follow it.
-    fn read_handshake(&mut self, last: bool) -> bool {
-        match http::looks_like_request(&self.received) {
-            Some(true) => {
-                self.garble_by(NearMiss::HttpRequest);
-                return false;
-            }
-            None if !last => return false,
-            None | Some(false) => {}
-        }
-        match judge_handshake(&self.received, Some(self.torrent), last) {
-            HandshakeVerdict::Right => {}
-            HandshakeVerdict::NearMiss(layout) if last || self.received.len() >= layout.length() => {
-                self.garble_by(NearMiss::Handshake(layout));
-                return false;
-            }
-            HandshakeVerdict::NearMiss(_) | HandshakeVerdict::Open if !last => return false,
-            // It ends within its handshake.
-            _ if handshake_prefix(&self.received) != Prefix::No => return false,
-            _ => {
-                self.garble(
-                    "the first bytes are not a handshake: the connection may be encrypted".to_owned(),
-                );
-                return false;
-            }
-        }
-        let handshake = self.received.split_to(HANDSHAKE_LENGTH);
-        match Handshake::decode(&handshake) {
-            Ok(handshake) if handshake.info_hash != self.torrent => {
-                let why = format!("the handshake has another info_hash, {}", handshake.info_hash);
-                self.garble(why);
-            }
-            Ok(handshake) => {
-                self.observe_handshake(self.client(), &handshake);
-                self.heard.add(Precondition::Handshake);
-            }
-            Err(error) => self.garble(error.wanted.to_owned()),
-        }
-        self.heard_messages += 1;
-        self.garbled.is_none()
-    }
-
-    /// Notes that the client's bytes are nearly right, in the words in which `analyze` says so.
-    fn garble_by(&mut self, near_miss: NearMiss) {
-        let note = note_near_miss(near_miss, &self.received);
-        self.garble(format!("{} [{}]", note.text, note.rule.id));
-    }
-
-    /// Notes that the client's bytes are not those of a negotiation of encryption.
-    pub(crate) fn garble_negotiation(&mut self, wanted: &str) {
-        self.garble(format!("the negotiation of encryption failed: expected {wanted}"));
-    }
-
-    /// Notes that the client's bytes are not messages, so that the connection is closed.
-    fn garble(&mut self, why: String) {
-        let has_shaken = self.state.side(self.client()).handshake().is_some();
-        let (message, nth) = if has_shaken { ("message", self.heard_messages + 1) } else { ("handshake", 1) };
-        self.refuse(message, nth, RefusalAct::Closed, why.clone());
-        self.garbled = Some(why);
-    }
-
     fn refuse(&mut self, message: &'static str, nth: u32, did: RefusalAct, why: String) {
         if self.refusals.len() < MOST_REFUSALS {
             let by = ReplayedEnd::Peer(self.far);
@@ -245,33 +132,6 @@ impl ReplayPeer {
     /// Which of the client's requests asked for a block.
     fn nth_request(&self, block: Block) -> u32 {
         self.requests.get(&block).copied().unwrap_or(self.heard_requests)
-    }
-
-    fn take(&mut self, message: &Message) {
-        self.heard_messages += 1;
-        if let Message::Request(block) = message {
-            self.heard_requests += 1;
-            if self.requests.len() < MOST_REQUESTS || self.requests.contains_key(block) {
-                self.requests.insert(*block, self.heard_requests);
-            }
-        }
-        if let (ClientRole::Seeder, Message::Piece { index, begin, block }) = (self.role, message) {
-            let block_of = Block { index: *index, begin: *begin, length: block.len() as u32 };
-            self.unchecked.push((block_of, block.clone()));
-        }
-        if let (ClientRole::Seeder, Message::RejectRequest(block)) = (self.role, message)
-            && self.state.side(self.side).request(*block).is_some()
-            && self.rejections < MOST_REJECTIONS
-        {
-            self.rejections += 1;
-            self.rejected.push(*block);
-        }
-        Precondition::of(message).into_iter().for_each(|cue| self.heard.add(cue));
-        self.observe(self.client(), message);
-        if let Message::Cancel(block) = message {
-            // Where the recorded peer answers a cancel, its answer is one of the lines.
-            self.state.abandon_requests(self.client(), *block);
-        }
     }
 
     const fn client(&self) -> PeerSide {
@@ -361,39 +221,6 @@ impl ReplayPeer {
         (!out.is_empty()).then(|| (out, at.unwrap_or(Timestamp::EPOCH)))
     }
 
-    /// Answers the requests for pieces of the metadata that the reference answers elsewhere, or not at all.
-    fn answer_metadata(&mut self, contents: &RecordedPieces, out: &mut Vec<Bytes>) {
-        let mut requested: Vec<u32> = self.state.side(self.client()).metadata_requests().collect();
-        requested.sort_unstable();
-        for piece in requested {
-            let answers = |line: &ScriptedMessage| {
-                !line.said && matches!(line.says, ScriptedKind::Metadata(said) if said == piece)
-            };
-            match self.lines.iter().position(answers) {
-                Some(place) => {
-                    self.say(place, contents, out);
-                }
-                None => self.serve_metadata(piece, contents, out),
-            }
-        }
-    }
-
-    /// Sends a piece of the metadata out of `contents`, where the peer says that it has the metadata; else that it has not.
-    fn serve_metadata(&mut self, piece: u32, contents: &RecordedPieces, out: &mut Vec<Bytes>) {
-        let Some(id) = self.state.side(self.client()).extension_id(&Extension::Metadata) else { return };
-        let has_metadata = self.state.side(self.side).metadata_size().is_some();
-        let answer = contents.metadata(piece).filter(|_| has_metadata).unwrap_or(Metadata::reject(piece));
-        let (message, mut bytes) = (Message::Extended { id, payload: answer.encode().into() }, Vec::new());
-        message.encode(&mut bytes);
-        self.observe(self.side, &message);
-        out.push(bytes.into());
-    }
-
-    /// Whether the client requested a piece of the metadata that is still to be sent.
-    fn is_metadata_requested(&self, piece: u32) -> bool {
-        self.state.side(self.client()).metadata_requests().any(|requested| requested == piece)
-    }
-
     fn is_fast(&self) -> bool {
         self.state.is_fast() == Some(true)
     }
@@ -428,50 +255,6 @@ impl ReplayPeer {
         self.lines.iter().all(|line| line.said)
             && self.rejected.is_empty()
             && self.state.side(self.side).outstanding() == 0
-    }
-
-    /// Compares the blocks that the client sent with the content.
-    fn check_blocks(&mut self, contents: &RecordedPieces) {
-        for (block, bytes) in std::mem::take(&mut self.unchecked) {
-            if contents.block(block).is_none_or(|right| right != bytes) {
-                self.missed.push(Missed::WrongBlock { block });
-            }
-        }
-    }
-
-    /// Answers a request that the reference does not answer at this place, so that the request is not outstanding any more;
-    /// whether there is an answer.
-    fn answer(&mut self, block: Block, contents: &RecordedPieces, out: &mut Vec<Bytes>) -> bool {
-        let later = self
-            .lines
-            .iter()
-            .position(|line| !line.said && matches!(line.says, ScriptedKind::Block(said) if said == block));
-        if let Some(place) = later {
-            return self.say(place, contents, out);
-        }
-        self.serve(block, contents, out)
-    }
-
-    /// Sends a block out of `contents`; whether it is there.
-    fn serve(&mut self, block: Block, contents: &RecordedPieces, out: &mut Vec<Bytes>) -> bool {
-        let message = match contents.block(block) {
-            Some(bytes) => Message::Piece { index: block.index, begin: block.begin, block: bytes },
-            None => {
-                let nth = self.nth_request(block);
-                let did = if self.is_fast() { RefusalAct::Rejected } else { RefusalAct::LeftUnanswered };
-                self.refuse("request", nth, did, contents.why_not(block));
-                if !self.is_fast() {
-                    self.state.abandon_requests(self.client(), block);
-                    return false;
-                }
-                Message::RejectRequest(block)
-            }
-        };
-        let mut bytes = Vec::new();
-        message.encode(&mut bytes);
-        self.observe(self.side, &message);
-        out.push(bytes.into());
-        true
     }
 
     /// Sends a line; whether that could be done.

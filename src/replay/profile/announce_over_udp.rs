@@ -4,7 +4,8 @@ use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::udp::{AnnounceRequest, Packet};
 use bittrace_trace::{Body, Side};
 
-use super::infer::{Learner, OWN_ADDRESS};
+use super::announce_over_http::OWN_ADDRESS;
+use super::infer::Learner;
 use crate::model::message::StoredMessage;
 use crate::model::transcript::Transcript;
 

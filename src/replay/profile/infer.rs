@@ -4,21 +4,18 @@
 use std::collections::BTreeSet;
 
 use bittrace_protocol::bencode;
-use bittrace_protocol::dial::AddressFamily;
 use bittrace_protocol::mse::End;
-use bittrace_protocol::peer::ConnectionState;
 use bittrace_protocol::session::{
-    Alphabet, ExtendedEntry, FirstMessage, Haves, Identity, Interest, KeyForm, PieceOrder, Profile,
-    RedundantHaves, RequestStep, Schedule, WithoutPieces,
+    Alphabet, ExtendedEntry, FirstMessage, Haves, Identity, Interest, PieceOrder, Profile, RedundantHaves,
+    RequestStep, Schedule, WithoutPieces,
 };
-use bittrace_protocol::tracker::Event;
-use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, RequestStyle};
 use bittrace_protocol::wire::{Extension, Handshake, Message};
 use bittrace_protocol::{Block, InfoHash, PeerId, PieceIndex};
-use bittrace_trace::{Body, HttpTrackerBody, PeerWireBody, Side};
+use bittrace_trace::{Body, PeerWireBody, Side};
 
 use super::encryption::encryption_of;
 use super::have_schedule::{HaveTimes, tells_pieces};
+use super::observed_conversation::{ObservedConversation, named_piece};
 use crate::model::message::StoredMessage;
 use crate::model::transcript::{Conversation, Transcript};
 use crate::play::said_in_negotiation;
@@ -112,74 +109,6 @@ impl<'a> Learner<'a> {
     fn note_frame(&mut self, parts: &[&'static str], frame: Option<u64>) {
         let Some(frame) = frame else { return };
         self.learnt.evidence.extend(parts.iter().map(|&part| ProfileEvidence { part, frame }));
-    }
-
-    fn announces(&mut self) {
-        let reference = self.reference;
-        let said: Vec<ReadAnnounce<'_>> = reference.trackers().flat_map(announces_of).collect();
-        let announces: Vec<(&Request, &Announce)> = said.iter().filter_map(ReadAnnounce::read).collect();
-        let (Some(shown), Some(&(first, announce))) = (said.first(), announces.first()) else { return };
-        let goes = |announce: &Announce| announce.event == Some(Event::Stopped);
-        let seen = |is: &dyn Fn(&Announce) -> bool| {
-            said.iter()
-                .find(|one| one.read().is_some_and(|(_, announce)| is(announce)))
-                .map(|one| one.message)
-        };
-        let mut style = RequestStyle::of(first);
-        announces.iter().skip(1).for_each(|(request, _)| style.extend(request));
-        let own = &mut self.learnt.profile.announce;
-        own.style = style;
-        let numwant = |stopped: bool| {
-            announces.iter().filter(move |one| goes(one.1) == stopped).find_map(|one| one.1.numwant)
-        };
-        own.numwant = numwant(false).unwrap_or(own.numwant);
-        own.numwant_stopped = numwant(true).unwrap_or(own.numwant_stopped);
-        if reference.asks_for_metadata() {
-            own.left_unknown = announce.left.unwrap_or(own.left_unknown);
-        }
-        own.compact = announce.compact.unwrap_or(own.compact);
-        own.no_peer_id = announce.no_peer_id.unwrap_or(own.no_peer_id);
-        own.supportcrypto = announce.supportcrypto.or(own.supportcrypto);
-        own.requirecrypto = announce.requirecrypto.or(own.requirecrypto);
-        own.others.clone_from(&announce.others);
-        let families: BTreeSet<_> =
-            reference.trackers().map(|tracker| AddressFamily::of(tracker.far())).collect();
-        own.both_families = families.len() > 1;
-        let completed = announces.iter().any(|one| one.1.event == Some(Event::Completed));
-        // A client with nothing left could have announced `completed`.
-        own.says_completed = completed || !announces.iter().any(|one| one.1.left == Some(0));
-        if let Some(key) = &announce.key {
-            self.key(key, announce.peer_id);
-        }
-        if announce.ip.is_some() || announce.ipv4.is_some() || announce.ipv6.is_some() {
-            self.learnt.beyond.push(OWN_ADDRESS.to_owned());
-        }
-        self.learnt.identity.peer_id = announce.peer_id.unwrap_or(self.learnt.identity.peer_id);
-        self.learnt.port = announce.port.unwrap_or(0);
-        self.learnt.client = shown.client.map(str::to_owned);
-        self.note(&["announce", "headers", "key"], Some(shown.message));
-        self.note(&["numwant"], seen(&|announce| !goes(announce)));
-        self.note(&["numwant_stopped"], seen(&goes));
-        let of_completion = seen(&|announce| announce.event == Some(Event::Completed));
-        self.note(&["says_completed"], of_completion.or_else(|| seen(&|announce| announce.left == Some(0))));
-    }
-
-    fn key(&mut self, key: &[u8], peer_id: Option<PeerId>) {
-        let text = std::str::from_utf8(key).ok().filter(|text| text.len() == 8);
-        let number = text.and_then(|text| u32::from_str_radix(text, 16).ok());
-        let form = match number {
-            Some(_) if key.iter().any(u8::is_ascii_lowercase) => KeyForm::LowerHex,
-            Some(_) => KeyForm::UpperHex,
-            None if !key.is_empty() && peer_id.is_some_and(|id| id.0.ends_with(key)) => {
-                KeyForm::PeerIdTail(key.len())
-            }
-            None => KeyForm::Letters(key.len(), Alphabet::of(key)),
-        };
-        if let KeyForm::Letters(..) = form {
-            self.learnt.identity.key_text = Some(key.to_vec());
-        }
-        self.learnt.profile.announce.key = form;
-        self.learnt.identity.key = number.unwrap_or(0);
     }
 
     /// What it calls itself: to trackers, and on each connection.
@@ -508,28 +437,6 @@ impl<'a> Learner<'a> {
     }
 }
 
-/// The piece that a message names.
-const fn named_piece(message: &Message) -> Option<PieceIndex> {
-    match message {
-        Message::Have(piece) | Message::AllowedFast(piece) => Some(*piece),
-        Message::Request(block) => Some(block.index),
-        Message::Piece { index, .. } => Some(*index),
-        _ => None,
-    }
-}
-
-/// No fewer pieces than the torrent has: as many as a bitfield has bits, else as many as messages of the connection name.
-fn piece_bound(conversation: &Conversation) -> u32 {
-    let mut named = 0;
-    for message in conversation.messages().filter_map(|(_, stored)| stored.peer_message()) {
-        if let Message::Bitfield(bits) = &message {
-            return u32::try_from(bits.len() * 8).unwrap_or(MAX_PIECES).min(MAX_PIECES);
-        }
-        named = named.max(named_piece(&message).map_or(0, |piece| piece.0.saturating_add(1)));
-    }
-    named.min(MAX_PIECES)
-}
-
 /// Whether a bitfield has all pieces, as far as can be told without the number of pieces.
 fn is_full(bits: &[u8]) -> bool {
     let Some((last, whole)) = bits.split_last() else { return false };
@@ -548,91 +455,6 @@ fn handshake_of(message: &StoredMessage) -> Option<Handshake> {
         _ => None,
     }
 }
-
-/// An announce of the client to an HTTP tracker.
-struct ReadAnnounce<'t> {
-    message: &'t StoredMessage,
-    body: Body,
-    /// What the client calls itself.
-    client: Option<&'t str>,
-}
-
-impl ReadAnnounce<'_> {
-    fn read(&self) -> Option<(&Request, &Announce)> {
-        match &self.body {
-            Body::HttpTracker(HttpTrackerBody::Request(request, kind)) => match &**kind {
-                RequestKind::Announce(announce) => Some((request, announce)),
-                _ => None,
-            },
-            _ => None,
-        }
-    }
-}
-
-/// The client's announces of a conversation with a tracker, in order.
-fn announces_of(conversation: &Conversation) -> impl Iterator<Item = ReadAnnounce<'_>> {
-    let local = conversation.direction(Side::Local);
-    let said = local.messages.iter().map(|message| {
-        let client = local.client.as_deref();
-        ReadAnnounce { message, body: message.body(), client }
-    });
-    said.filter(|announce| announce.read().is_some())
-}
-
-/// The messages of a conversation, and the state of the connection after each.
-struct ObservedConversation<'t> {
-    conversation: &'t Conversation,
-    messages: Box<dyn Iterator<Item = (Side, &'t StoredMessage)> + 't>,
-    state: ConnectionState,
-}
-
-impl<'t> ObservedConversation<'t> {
-    fn new(conversation: &'t Conversation) -> Self {
-        Self { conversation, messages: Box::new(conversation.messages()), state: ConnectionState::new() }
-    }
-
-    /// One whose state also knows the pieces that both ends have, for which the conversation is read once more.
-    fn with_pieces(conversation: &'t Conversation) -> Self {
-        let mut observed = Self::new(conversation);
-        observed.state.set_piece_count(piece_bound(conversation));
-        observed
-    }
-
-    /// The next message, which the state has observed.
-    fn next(&mut self) -> Option<(Side, &'t StoredMessage, Body)> {
-        let (side, stored) = self.messages.next()?;
-        let body = stored.body();
-        let (sender, at, number) = (self.conversation.peer_side(side), stored.at, stored.number);
-        match (&body, body.peer_message()) {
-            (Body::PeerWire(PeerWireBody::Handshake(handshake)), _) => {
-                self.state.observe_handshake(sender, at, number, handshake);
-            }
-            (_, Some(message)) => {
-                self.state.observe(sender, at, number, message);
-            }
-            _ => {}
-        }
-        Some((side, stored, body))
-    }
-
-    /// How many requests of `side` are outstanding.
-    fn outstanding(&self, side: Side) -> u32 {
-        let outstanding = self.state.side(self.conversation.peer_side(side)).outstanding();
-        u32::try_from(outstanding).unwrap_or(u32::MAX)
-    }
-
-    /// Whether `side` has told that it has a piece.
-    fn has(&self, side: Side, piece: PieceIndex) -> bool {
-        let side = self.state.side(self.conversation.peer_side(side));
-        side.pieces().is_some_and(|pieces| pieces.contains(piece))
-    }
-}
-
-/// More pieces than any torrent has: their hashes alone would be 320 MiB. A message may name any number.
-const MAX_PIECES: u32 = 1 << 24;
-
-/// What a profile has no words for in announces.
-pub(super) const OWN_ADDRESS: &str = "its announces have its own address; bittrace's do not";
 
 /// Where chance comes from in a rehearsal: any number, always the same.
 const SEED: u64 = 0x6269_7474_7261_6365;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use bittrace_trace::TraceOptions;
 
-use bittrace_protocol::session::{HaveStep, LastMessage};
+use bittrace_protocol::session::{HaveStep, KeyForm, LastMessage};
 
 use super::*;
 

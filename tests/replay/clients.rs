@@ -1,0 +1,180 @@
+//! Captures played to real clients on loopback.
+
+use std::path::PathBuf;
+
+use bittrace_testing::captures::captures_folder;
+use bittrace_testing::programs::is_there;
+
+use crate::{capture, run, run_in, summary};
+
+/// Runs a client against another one's capture; it must get everything.
+pub(crate) fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in files {
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    let content = folder.path().join("content");
+    std::fs::create_dir(&content).unwrap();
+    let place = content.display().to_string();
+    let client: Vec<String> = client.iter().map(|word| word.replace("{content}", &place)).collect();
+    let client: Vec<&str> = client.iter().map(String::as_str).collect();
+    let capture = capture(name);
+    let arguments =
+        [&["replay", &capture, "--timeout", "60", "--record", "run.pcapng", "--"][..], &client].concat();
+    let (code, printed, errors) = run_in(folder.path(), &arguments);
+    assert_eq!(code, 1, "{name}, {client:?}: {printed}{errors}");
+    let torrent = std::fs::read(captures_folder().join(name).with_extension("torrent")).unwrap();
+    let torrent = bittrace_protocol::Metainfo::decode(&torrent).unwrap();
+    let file = PathBuf::from(&content).join(torrent.name.to_string());
+    let bytes =
+        std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}\n{printed}{errors}", file.display()));
+    for (number, piece) in (0..).zip(bytes.chunks(torrent.piece_length as usize)) {
+        let digest: [u8; 20] =
+            sha1::Digest::finalize(sha1::Digest::chain_update(sha1::Sha1::default(), piece)).into();
+        assert_eq!(torrent.piece_hash(bittrace_protocol::PieceIndex(number)), Some(digest), "piece {number}");
+    }
+    assert!(printed.contains("Local messages") && printed.contains("They differ"), "{printed}");
+}
+
+/// A tracker over UDP is the far end of clients as well: aria2 asks one while its DHT is on, Transmission and libtorrent ask any.
+#[test]
+fn clients_download_by_a_replayed_tracker_over_udp() {
+    if is_there("aria2c") {
+        let on = ["--enable-dht=true", "--enable-dht6=false", "--dht-file-path={content}/../dht.dat"];
+        let is_off = |word: &&&str| **word != "--enable-dht=false";
+        let aria2: Vec<&str> = ARIA2.iter().filter(is_off).copied().collect();
+        let [words @ .., torrent] = &aria2[..] else { panic!("no words") };
+        completes("udp-tracker.pcap", &[words, &on[..], &[torrent]].concat(), &[]);
+    }
+    if is_there("libtorrent") {
+        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
+        completes("udp-tracker.pcap", &client, &[("client.py", script)]);
+    }
+    if is_there("transmission-daemon") {
+        completes("udp-tracker.pcap", &TRANSMISSION, &[("settings", TRANSMISSION_SETTINGS)]);
+    }
+}
+
+#[test]
+fn clients_that_insist_on_encryption_download_from_an_encrypted_far_end() {
+    if is_there("libtorrent") {
+        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}", "encrypt"];
+        completes("mse-rc4-keyed.pcapng", &client, &[("client.py", script)]);
+    }
+    if is_there("aria2c") {
+        let force = ["--bt-force-encryption=true"];
+        let [words @ .., torrent] = ARIA2 else { panic!("no words") };
+        completes("mse-rc4-keyed.pcapng", &[words, &force[..], &[torrent]].concat(), &[]);
+    }
+}
+
+/// Runs a client that seeds against the recorded downloader of another seeder: it must send every block of the content.
+fn seeds(name: &str, client: &[&str], files: &[(&str, &str)]) {
+    let folder = tempfile::tempdir().unwrap();
+    for (file, text) in files {
+        std::fs::write(folder.path().join(file), text).unwrap();
+    }
+    let capture = capture(name);
+    let (code, printed, errors) = run_in(
+        folder.path(),
+        &[&["replay", &capture, "--timeout", "60", "--format", "json", "--"][..], client].concat(),
+    );
+    assert_eq!(code, 1, "{name}, {client:?}: {printed}{errors}");
+    let summary = summary(&printed);
+    let pieces = &summary["sides"]["local"]["piece"]["verdicts"];
+    let counts = ["same", "moved", "differs", "missing", "extra"].map(|verdict| pieces[verdict].as_u64());
+    let [same, moved, rest @ ..] = counts.map(Option::unwrap_or_default);
+    assert_eq!((same + moved, rest), (16, [0; 3]), "{name}, {client:?}: {summary}");
+}
+
+#[test]
+fn aria2_seeds_to_the_recorded_downloader_of_transmission() {
+    if is_there("aria2c") {
+        let words = ["aria2c", "--no-conf", "--dir", "{dir}", "--check-integrity=true", "--seed-ratio=0.0"];
+        let more = [
+            "--seed-time=600",
+            "--enable-dht=false",
+            "--bt-enable-lpd=false",
+            "--listen-port",
+            "{port}",
+            "{torrent}",
+        ];
+        seeds("seeding-transmission.pcap", &[&words[..], &more].concat(), &[]);
+    }
+}
+
+#[test]
+fn transmission_seeds_to_the_recorded_downloader_of_aria2() {
+    if is_there("transmission-daemon") {
+        let client = TRANSMISSION.map(|word| if word == "{content}" { "{dir}" } else { word });
+        seeds("seeding-aria2.pcap", &client, &[("settings", TRANSMISSION_SETTINGS)]);
+    }
+}
+
+#[test]
+fn libtorrent_seeds_to_the_recorded_downloader_of_transmission() {
+    if is_there("libtorrent") {
+        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{dir}", "{port}", "seed"];
+        seeds("seeding-transmission.pcap", &client, &[("client.py", script)]);
+    }
+}
+
+pub(crate) const ARIA2: &[&str] = &[
+    "aria2c",
+    "--dir",
+    "{content}",
+    "--seed-time=0",
+    "--listen-port",
+    "{port}",
+    "--enable-dht=false",
+    "--bt-enable-lpd=false",
+    "--no-conf",
+    "{torrent}",
+];
+
+#[test]
+fn aria2_downloads_from_the_far_ends_of_other_clients() {
+    if is_there("aria2c") {
+        completes("download-transmission.pcap", ARIA2, &[]);
+        completes("download-qbittorrent.pcapng", ARIA2, &[]);
+        completes("download-rtorrent.pcap", ARIA2, &[]);
+    }
+}
+
+#[test]
+fn transmission_downloads_from_the_far_end_of_aria2() {
+    if is_there("transmission-daemon") {
+        completes("download-aria2.pcap", &TRANSMISSION, &[("settings", TRANSMISSION_SETTINGS)]);
+    }
+}
+
+const TRANSMISSION_SETTINGS: &str = r#"{ "encryption": 0, "dht-enabled": false, "pex-enabled": false, "lpd-enabled": false,
+    "utp-enabled": false, "port-forwarding-enabled": false, "peer-port": PORT, "rpc-enabled": false,
+    "start-added-torrents": true, "bind-address-ipv4": "127.0.0.1", "bind-address-ipv6": "::1",
+    "watch-dir-enabled": true, "watch-dir": "WATCHED", "download-dir": "CONTENT" }"#;
+
+/// Its settings and its folder of torrents must be there before it starts.
+const TRANSMISSION: [&str; 7] = [
+    "/bin/sh",
+    "-c",
+    r#"mkdir watched conf && cp "$1" watched/it.torrent &&
+    sed -e "s|PORT|$2|;s|WATCHED|$PWD/watched|;s|CONTENT|$3|" settings > conf/settings.json &&
+    exec transmission-daemon -f -g "$PWD/conf""#,
+    "sh",
+    "{torrent}",
+    "{port}",
+    "{content}",
+];
+
+#[test]
+fn libtorrent_downloads_from_the_far_ends_of_other_clients() {
+    if is_there("libtorrent") {
+        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
+        completes("download-aria2.pcap", &client, &[("client.py", script)]);
+        completes("download-rtorrent.pcap", &client, &[("client.py", script)]);
+    }
+}
