@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use bittrace_testing::captures::captures_folder;
 use bittrace_testing::programs::is_there;
 
-use crate::{capture, run, run_in, summary};
+use tempfile::TempDir;
 
-/// Runs a client against another one's capture; it must get everything.
-pub(crate) fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) {
+use crate::{capture, carriers, run_in, summary};
+
+/// Runs a client against another one's capture; it must get everything. The folder has the recording, `run.pcapng`.
+pub(crate) fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (file, text) in files {
         std::fs::write(folder.path().join(file), text).unwrap();
@@ -34,6 +36,7 @@ pub(crate) fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) {
         assert_eq!(torrent.piece_hash(bittrace_protocol::PieceIndex(number)), Some(digest), "piece {number}");
     }
     assert!(printed.contains("Local messages") && printed.contains("They differ"), "{printed}");
+    folder
 }
 
 /// A tracker over UDP is the far end of clients as well: aria2 asks one while its DHT is on, Transmission and libtorrent ask any.
@@ -168,6 +171,28 @@ const TRANSMISSION: [&str; 7] = [
     "{port}",
     "{content}",
 ];
+
+/// libtorrent with uTP alone, and Transmission, which prefers it.
+#[test]
+fn clients_download_over_utp_from_a_recorded_peer_of_utp() {
+    let over_utp = |folder: &TempDir| carriers(&folder.path().join("run.pcapng"), "piece");
+    if is_there("libtorrent") {
+        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}", "utp"];
+        let folder = completes("utp-download.pcap", &client, &[("client.py", script)]);
+        assert_eq!(over_utp(&folder), ["utp"]);
+    }
+    if is_there("transmission-daemon") {
+        let settings = TRANSMISSION_SETTINGS.replace("\"utp-enabled\": false", "\"utp-enabled\": true");
+        let folder = completes("utp-download.pcap", &TRANSMISSION, &[("settings", &settings)]);
+        assert_eq!(over_utp(&folder), ["utp"]);
+    }
+    // One without uTP finds the recorded peer over TCP.
+    if is_there("aria2c") {
+        let folder = completes("utp-download.pcap", ARIA2, &[]);
+        assert_eq!(over_utp(&folder), ["tcp"]);
+    }
+}
 
 #[test]
 fn libtorrent_downloads_from_the_far_ends_of_other_clients() {

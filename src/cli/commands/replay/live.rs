@@ -322,7 +322,7 @@ impl Ran {
         }
         let noticed =
             ReplayNotices { refusals: self.served.refusals.clone(), remarks, ..ReplayNotices::default() };
-        compare(play, candidate, &noticed, (arguments, options), page_to, common, output)
+        compare(play, candidate, noticed, (arguments, options), page_to, common, output)
     }
 }
 

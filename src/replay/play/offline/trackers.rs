@@ -20,7 +20,7 @@ impl Simulation<'_> {
         stream: SessionStreamId,
         scheme: TrackerScheme,
         remote: &Remote,
-        role: impl Fn(usize, SocketAddr) -> RemoteRole,
+        role: impl Fn(usize) -> RemoteRole,
     ) {
         let Remote { host, port, family, .. } = remote;
         let place = ReplayedTracker::find(&self.trackers, scheme, host, *port);
@@ -34,8 +34,16 @@ impl Simulation<'_> {
         };
         let far = tracker.far;
         let local = tracker.local[scheme as usize].unwrap_or(far);
-        self.lines
-            .insert(stream, SimulatedConnection { far, local, role: role(place, local), recorded: None });
+        self.lines.insert(
+            stream,
+            SimulatedConnection {
+                far,
+                local,
+                ours: Direction::FromInitiator,
+                role: role(place),
+                recorded: None,
+            },
+        );
         self.session.handle(self.clock.now(), Input::Opened(stream, far));
     }
 
@@ -60,10 +68,10 @@ impl Simulation<'_> {
         let recorded = self.record_open(exchange.local, far, Direction::FromInitiator)?;
         self.recorder.burst(self.clock.now(), recorded, Direction::FromInitiator, bytes)?;
         if let Some(line) = self.lines.get_mut(&stream) {
-            line.recorded = Some((recorded, Direction::FromInitiator));
+            line.recorded = Some(recorded);
         }
         let at = self.clock.due(exchange.at);
-        self.pass(at);
+        self.pass(at)?;
         self.said(stream, &exchange.answer)?;
         self.session.handle(self.clock.now(), Input::Received(stream, exchange.answer));
         Ok(())
@@ -90,7 +98,7 @@ impl Simulation<'_> {
         };
         if let Some(at) = at {
             let at = self.clock.due(at);
-            self.pass(at);
+            self.pass(at)?;
         }
         let bytes = Bytes::from(answer.encode());
         self.recorder.datagram(self.clock.now(), far, local, &bytes)?;
