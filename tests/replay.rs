@@ -456,6 +456,17 @@ fn a_reference_over_utp_is_played_over_utp_and_its_streams_are_compared() {
     assert_eq!((coverage, fidelity), (Some(1.0), Some(1.0)), "{of_all}");
 }
 
+#[test]
+fn a_torrent_of_version_2_alone_is_played() {
+    let name = "v2-download.pcapng";
+    let (code, printed, errors) = run(&["replay", name]);
+    assert!(code < 2, "{code}: {errors}");
+    assert_printed!("replay", "rehearsal-v2", printed);
+    let (code, printed, errors) = live(name, &["--format", "json"]);
+    assert!(code < 2, "{errors}");
+    assert_eq!(summary(&printed)["coverage"].as_f64(), Some(1.0), "{printed}");
+}
+
 /// Seen from the seeder, the recorded peer is the one that connects.
 #[test]
 fn a_recorded_peer_calls_over_utp() {

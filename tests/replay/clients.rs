@@ -7,7 +7,7 @@ use bittrace_testing::programs::is_there;
 
 use tempfile::TempDir;
 
-use crate::{capture, carriers, run_in, summary};
+use crate::{BITTRACE, capture, carriers, run_in, summary};
 
 /// Runs a client against another one's capture; it must get everything. The folder has the recording, `run.pcapng`.
 pub(crate) fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) -> TempDir {
@@ -31,9 +31,11 @@ pub(crate) fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) -> 
     let bytes =
         std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}\n{printed}{errors}", file.display()));
     for (number, piece) in (0..).zip(bytes.chunks(torrent.piece_length as usize)) {
-        let digest: [u8; 20] =
-            sha1::Digest::finalize(sha1::Digest::chain_update(sha1::Sha1::default(), piece)).into();
-        assert_eq!(torrent.piece_hash(bittrace_protocol::PieceIndex(number)), Some(digest), "piece {number}");
+        let index = bittrace_protocol::PieceIndex(number);
+        let mut digester = torrent.digester(index);
+        digester.update(piece);
+        let verdict = torrent.judge(index, &digester.finish());
+        assert_eq!(verdict, bittrace_protocol::metainfo::PieceVerdict::Right, "piece {number}");
     }
     assert!(printed.contains("Local messages") && printed.contains("They differ"), "{printed}");
     folder
@@ -192,6 +194,30 @@ fn clients_download_over_utp_from_a_recorded_peer_of_utp() {
         let folder = completes("utp-download.pcap", ARIA2, &[]);
         assert_eq!(over_utp(&folder), ["tcp"]);
     }
+}
+
+#[test]
+fn clients_download_a_torrent_of_version_2_alone() {
+    if is_there("libtorrent") {
+        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
+        completes("v2-download.pcapng", &client, &[("client.py", script)]);
+    }
+    // By a link, so that metadata and piece layers come from the recorded peer.
+    let client = [
+        BITTRACE,
+        "download",
+        "-o",
+        "{content}",
+        "--port",
+        "{port}",
+        "--listen",
+        "127.0.0.1",
+        "-q",
+        "{magnet}",
+    ];
+    let folder = completes("v2-download.pcapng", &client, &[]);
+    assert_eq!(carriers(&folder.path().join("run.pcapng"), "hashes"), ["tcp"]);
 }
 
 #[test]

@@ -334,6 +334,9 @@ fn missed_in_words(all: &[(SocketAddr, &Missed)]) -> Vec<String> {
             Missed::MetadataNotAsked { number, piece } => {
                 format!("the client did not request piece {piece} of the metadata, message {number} of {far}")
             }
+            Missed::HashesNotAsked { number } => {
+                format!("the client did not request the hashes of message {number} of {far}")
+            }
             Missed::Never { number, cue, lacking } => {
                 let more = counted(u64::from(*lacking), &format!("more {} message", cue.name()));
                 format!(

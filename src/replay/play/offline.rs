@@ -69,8 +69,8 @@ pub fn replay_offline(
     if torrent.info_hash != learnt.torrent {
         return Err(format!("the capture is about torrent {}, not {}", learnt.torrent, torrent.info_hash));
     }
-    if torrent.geometry.is_none() {
-        return Err("the torrent is of version 2 only, which cannot be replayed yet".to_owned());
+    if torrent.placement().is_none() {
+        return Err(format!("the torrent is of version {}, which cannot be replayed", torrent.version));
     }
     let (began, ended) = reference.span().unwrap_or((Timestamp::EPOCH, Timestamp::EPOCH));
     let mut config = Config::new(learnt.profile.clone());
@@ -100,12 +100,17 @@ pub fn replay_offline(
     } else {
         Session::new(config, torrent.clone(), identity, have, clock.now())
     };
+    // Peers give the info dictionary; piece layers are asked for one by one (BEP 52).
+    let described = match had_a_link {
+        true => Arc::new(Metainfo::decode_info(torrent.info_bytes()).map_err(|error| error.to_string())?),
+        false => torrent.clone(),
+    };
     let untracked = untracked_peers(reference);
     session.handle(clock.now(), Input::Searching(!untracked.is_empty()));
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
         torrent: torrent.info_hash,
-        described: torrent.clone(),
+        described,
         ended,
         contents,
         session,
