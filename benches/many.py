@@ -1,13 +1,16 @@
 #!/usr/bin/python3
-"""How fast bittrace reads many small captures: in one process, in several with --jobs, and with xargs.
+"""How fast bittrace reads many small captures: in one process, in several with --jobs, with xargs, and beside tshark;
+and how fast DuckDB then asks for the commonest findings.
 
-    cargo build --release
+    cargo build --release --features columnar
     /usr/bin/python3 benches/many.py [--captures 365] [--spoilt 5] [--jobs 2] [--rounds 3] [--program PROGRAM]
 
 Makes a folder of links to the captures of captures/, with every tenth one cut somewhere and some spoilt, then reads it
 in every way, in turn, all in one run. Prints the medians of the rounds: seconds, CPU seconds, milliseconds a capture,
 the peak of resident memory of all processes together, and the size of the closing object. What the ways of bittrace
-write must be the same bytes, with a row for every capture, or the run fails.
+write as JSON must be the same bytes, with a row for every capture, or the run fails; DuckDB must find the same rows in
+JSON and in Parquet. tshark, which is slow, runs once; it and DuckDB are left out where they are not on PATH, and
+Parquet where the program has no columns.
 """
 import argparse
 import collections
@@ -45,26 +48,36 @@ def make(folder, captures, spoilt):
             path.symlink_to(source)
 
 
+def xargs(folder, jobs, each, command):
+    """A command line that runs a command on `each` captures at a time, `jobs` at once."""
+    script = "find \"$0\" -name '*.pcap*' -print0 | sort -z | xargs -0 -P \"$1\" -n \"$2\" \"${@:3}\" 2>&1; true"
+    return ["bash", "-c", script, str(folder), str(jobs), str(each), *command]
+
+
 def ways(program, folder, jobs):
-    """What is measured, by name: a command line."""
+    """What is measured, by name: a command line. All of these write JSON."""
     analyze = [program, "analyze", "--quiet", "--format", "json"]
-    one_by_one = "find \"$0\" -name '*.pcap*' -print0 | sort -z | xargs -0 -P \"$1\" -n \"$2\" \"${@:3}\" 2>&1; true"
-    xargs = ["bash", "-c", one_by_one, str(folder), str(jobs)]
     return {
         "one process": [*analyze, str(folder)],
         "--jobs 1": [*analyze, str(folder), "--jobs", "1"],
         f"--jobs {jobs}": [*analyze, str(folder), "--jobs", str(jobs)],
-        f"xargs -P {jobs} -n 1": [*xargs, "1", *analyze],
-        f"xargs -P {jobs} -n 16": [*xargs, "16", *analyze],
+        f"xargs -P {jobs} -n 1": xargs(folder, jobs, 1, analyze),
+        f"xargs -P {jobs} -n 16": xargs(folder, jobs, 16, analyze),
     }
 
 
-def run(command, output):
-    """Seconds, CPU seconds and KiB of memory that a command and all that it starts take."""
+def parquet(program, folder, jobs, tables):
+    """A command line that writes tables of all captures."""
+    analyze = [program, "analyze", "--quiet", "--format", "parquet", "--overwrite"]
+    return [*analyze, "-o", str(tables), "--jobs", str(jobs), str(folder)]
+
+
+def run(command, output, folder=None):
+    """Seconds, CPU seconds and KiB of memory that a command and all that it starts take, in a folder."""
     peaks = [0]
     start = time.monotonic()
     with open(output, "wb") as out:
-        child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL)
+        child = subprocess.Popen(command, stdout=out, stderr=subprocess.DEVNULL, cwd=folder)
         watcher = threading.Thread(target=watch, args=(child.pid, peaks))
         watcher.start()
         _, _, usage = os.wait4(child.pid, 0)
@@ -107,6 +120,28 @@ def check(output, captures, spoilt):
     return hashlib.sha256(output.read_bytes()).hexdigest(), len(lines[-1])
 
 
+def measure_others(arguments, scratch, folder, figures):
+    """Tables of columns, DuckDB and tshark, as far as they are there. messages.ndjson is in the scratch folder."""
+    jobs, output, tables = arguments.jobs, scratch / "output", scratch / "out"
+    written = [run(parquet(arguments.program, folder, jobs, tables), output) for _ in range(arguments.rounds)]
+    recipes = {"DuckDB, of JSON": "findings_ndjson.sql"}
+    if (tables / "_manifest.json").exists():
+        figures[f"Parquet, --jobs {jobs}"] = written
+        recipes["DuckDB, of Parquet"] = "findings.sql"
+    if shutil.which("duckdb"):
+        answers = set()
+        for name, recipe in recipes.items():
+            command = ["duckdb", "-csv", "-f", str(ROOT / "docs" / "recipes" / recipe)]
+            figures[name] = [run(command, output, scratch) for _ in range(arguments.rounds)]
+            answers.add(output.read_text())
+        # A header and five findings, then a header and the captures that could not be read.
+        if len(answers) != 1 or len(answers.pop().splitlines()) != 7 + arguments.spoilt:
+            sys.exit("what DuckDB finds is not the same in JSON and in Parquet, or not as much as there is")
+    if shutil.which("tshark"):
+        tshark = ["tshark", "-n", "-Y", "bittorrent", "-T", "fields", "-e", "frame.number", "-r"]
+        figures[f"tshark, xargs -P {jobs}"] = [run(xargs(folder, jobs, 1, tshark), output)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--captures", type=int, default=365)
@@ -125,11 +160,15 @@ def main():
             for name, command in ways(arguments.program, folder, arguments.jobs).items():
                 output = scratch / "output"
                 figures[name].append(run(command, output))
+                if name == f"--jobs {arguments.jobs}":
+                    output.replace(scratch / "messages.ndjson")
+                    output = scratch / "messages.ndjson"
                 if "xargs" not in name:
                     digest, closing = check(output, arguments.captures, arguments.spoilt)
                     digests.add(digest)
         if len(digests) != 1:
             sys.exit("the number of jobs shows in the output")
+        measure_others(arguments, scratch, folder, figures)
         print(f"{arguments.captures:,} captures, {arguments.spoilt} spoilt; closing object {closing:,} bytes")
         print(f"  {'way':22}{'s':>8}{'CPU s':>8}{'ms each':>9}{'MiB':>6}")
         for name, runs in figures.items():

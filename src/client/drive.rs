@@ -250,8 +250,7 @@ impl Driver {
                     }
                 }
                 () = self.udp.writable() => {
-                    self.udp.send_waiting(&self.network);
-                    node.set_writable(!self.udp.is_full());
+                    self.send_datagrams(&mut node);
                 }
                 () = tokio::time::sleep_until(wake.into()) => self.tell(&mut node, Input::Tick, notice),
             }
@@ -422,13 +421,23 @@ impl Driver {
                 Output::DhtContact(_) => {}
                 Output::Event(event) => notice(Notice::Session(event)),
                 Output::Wait(Some(at)) if at <= now => node.handle(now, Input::Tick.into()),
-                Output::Wait(at) => return at,
+                Output::Wait(at) => {
+                    self.send_datagrams(node);
+                    return at;
+                }
                 Output::Done => {
+                    self.send_datagrams(node);
                     self.over = true;
                     return None;
                 }
             }
         }
+    }
+
+    /// Sends the datagrams that wait, as far as the system takes them.
+    fn send_datagrams(&mut self, node: &mut Node) {
+        self.udp.flush(&self.network);
+        node.set_writable(!self.udp.is_full());
     }
 
     /// Does what the session wants of the disk. It wants nothing before it knows the torrent.

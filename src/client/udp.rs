@@ -1,31 +1,42 @@
 //! The UDP port of a run: one socket a family, of the same number as the TCP port, because peers expect it there (BEP 5,
 //! "BitTorrent protocol extension"). Every datagram passes the recording with the addresses that it had on the network.
+//!
+//! Datagrams to one remote leave together, and those that came together are read together, where the system can do it
+//! (quinn-udp). None is fragmented on its way, which is how uTP finds out what fits.
 
+use std::array;
 use std::collections::{HashMap, VecDeque};
 use std::future::pending;
-use std::io;
+use std::io::{self, IoSliceMut};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 
 use crate::connection::{Network, address_towards};
 use crate::event::DriverEvent;
 
-/// The sockets, and what waits to be sent.
+/// The sockets, and what is to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct UdpPort {
     sockets: Vec<Arc<BoundSocket>>,
     unsent: VecDeque<(SocketAddr, Bytes)>,
+    /// Whether the system takes no more for now.
+    is_full: bool,
+    /// The bytes of a burst, one datagram behind the other.
+    burst: Vec<u8>,
 }
 
 /// A socket of one family.
 #[derive(Debug)]
 pub(crate) struct BoundSocket {
     socket: UdpSocket,
+    state: UdpSocketState,
     bound: SocketAddr,
     /// From which of our addresses datagrams to a remote leave, where the socket is bound to all of them.
     local_hosts: Mutex<HashMap<IpAddr, IpAddr>>,
@@ -35,7 +46,6 @@ impl BoundSocket {
     /// Binds a socket to this address.
     pub(crate) fn bind(address: SocketAddr) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
-        socket.set_nonblocking(true)?;
         if address.is_ipv6() {
             // IPv4 has a socket of its own.
             socket.set_only_v6(true)?;
@@ -44,8 +54,9 @@ impl BoundSocket {
         let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
         let _ = socket.set_send_buffer_size(KERNEL_BUFFER);
         socket.bind(&address.into())?;
+        let state = UdpSocketState::new((&socket).into())?;
         let socket = UdpSocket::from_std(socket.into())?;
-        Ok(Self { bound: socket.local_addr()?, socket, local_hosts: Mutex::default() })
+        Ok(Self { bound: socket.local_addr()?, socket, state, local_hosts: Mutex::default() })
     }
 
     /// Our end of what passes between this socket and a remote.
@@ -63,23 +74,51 @@ impl BoundSocket {
         SocketAddr::new(*host, self.bound.port())
     }
 
-    /// Sends a datagram, past the recording; whether it must wait.
-    fn send(&self, network: &Network, to: SocketAddr, bytes: &Bytes) -> bool {
-        match self.socket.try_send_to(bytes, to) {
-            Ok(_) if network.tap.is_open() => {
-                network.tap.datagram(network.clock.now(), self.local(to), to, bytes);
-                false
-            }
-            // A datagram that the system refuses is lost, as one on the way is.
-            Ok(_) => false,
-            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
-        }
+    /// Sends datagrams of `size` bytes each, of which the last may be shorter.
+    fn send(&self, destination: SocketAddr, contents: &[u8], size: usize) -> io::Result<()> {
+        let segment_size = (size < contents.len()).then_some(size);
+        let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
+        self.socket.try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &transmit))
+    }
+
+    /// Takes what has come, as much as an inbox holds.
+    fn read(&self, inbox: &mut Inbox) -> io::Result<()> {
+        let mut rooms = inbox.room.chunks_exact_mut(LARGEST_DATAGRAM);
+        let mut rooms: [_; ROOMS] = array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
+        inbox.filled = self.state.recv((&self.socket).into(), &mut rooms, &mut inbox.found)?;
+        Ok(())
+    }
+}
+
+/// Room for what comes at once. In each of its parts are datagrams of one remote, all of one size but the last.
+struct Inbox {
+    room: Vec<u8>,
+    found: [RecvMeta; ROOMS],
+    filled: usize,
+}
+
+impl Inbox {
+    fn new() -> Self {
+        Self { room: vec![0; ROOMS * LARGEST_DATAGRAM], found: [RecvMeta::default(); ROOMS], filled: 0 }
+    }
+
+    /// What was read last. Each datagram has memory of its own: one that is kept keeps no other.
+    fn datagrams(&self) -> impl Iterator<Item = (SocketAddr, Bytes)> + '_ {
+        let rooms = self.room.chunks_exact(LARGEST_DATAGRAM).zip(&self.found).take(self.filled);
+        rooms.flat_map(|(room, found)| {
+            // An empty datagram is one as well.
+            let ends = (0..found.len.max(1)).step_by(found.stride.max(1));
+            ends.map(|at| {
+                let end = (at + found.stride).min(found.len);
+                (found.addr, Bytes::copy_from_slice(&room[at..end]))
+            })
+        })
     }
 }
 
 impl UdpPort {
     pub(crate) fn new(sockets: Vec<BoundSocket>) -> Self {
-        Self { sockets: sockets.into_iter().map(Arc::new).collect(), unsent: VecDeque::new() }
+        Self { sockets: sockets.into_iter().map(Arc::new).collect(), ..Self::default() }
     }
 
     /// The sockets, for the tasks that read them.
@@ -92,19 +131,19 @@ impl UdpPort {
         [true, false].map(|ipv4| self.sockets.iter().any(|socket| socket.bound.is_ipv4() == ipv4))
     }
 
-    /// Sends a datagram after those that wait. Where too many wait, or no socket has its family, it is lost.
+    /// Keeps a datagram for [`flush`](Self::flush), after those that wait. Where too many wait it is lost.
     pub(crate) fn send(&mut self, network: &Network, to: SocketAddr, bytes: Bytes) {
-        if self.unsent.is_empty() && !self.try_send(network, to, &bytes) {
-            return;
-        }
         if self.unsent.len() < MAX_UNSENT {
             self.unsent.push_back((to, bytes));
+        }
+        if !self.is_full && self.unsent.len() >= MOST_AT_ONCE {
+            self.flush(network);
         }
     }
 
     /// Whether datagrams wait because the system takes no more.
-    pub(crate) fn is_full(&self) -> bool {
-        !self.unsent.is_empty()
+    pub(crate) const fn is_full(&self) -> bool {
+        self.is_full
     }
 
     /// Our end of what passes between us and a remote.
@@ -114,7 +153,7 @@ impl UdpPort {
 
     /// Ends when a datagram that waits may leave.
     pub(crate) async fn writable(&self) {
-        let first = self.unsent.front().and_then(|(to, _)| self.socket_for(*to));
+        let first = self.unsent.front().filter(|_| self.is_full).and_then(|(to, _)| self.socket_for(*to));
         match first {
             Some(socket) => {
                 let _ = socket.socket.writable().await;
@@ -123,51 +162,86 @@ impl UdpPort {
         }
     }
 
-    /// Sends what waits, as far as the system takes it.
-    pub(crate) fn send_waiting(&mut self, network: &Network) {
-        while let Some((to, bytes)) = self.unsent.pop_front() {
-            if self.try_send(network, to, &bytes) {
-                self.unsent.push_front((to, bytes));
-                return;
+    /// Sends what waits, past the recording, as far as the system takes it. A datagram that the system refuses, or of whose family
+    /// there is no socket, is lost, as one on the way is.
+    pub(crate) fn flush(&mut self, network: &Network) {
+        self.is_full = false;
+        let mut most = usize::MAX;
+        while let Some((to, first)) = self.unsent.front() {
+            let (to, size) = (*to, first.len());
+            let Some(socket) = self.socket_for(to).cloned() else {
+                self.unsent.pop_front();
+                continue;
+            };
+            let count = self.burst(socket.state.max_gso_segments().min(most));
+            match socket.send(to, &self.burst, size) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_full = true;
+                    return;
+                }
+                // One of them may be too large, or the network card cannot cut: each by itself.
+                Err(_) if count > 1 => most = 1,
+                sent => {
+                    for (_, bytes) in self.unsent.drain(..count) {
+                        if sent.is_ok() && network.tap.is_open() {
+                            network.tap.datagram(network.clock.now(), socket.local(to), to, &bytes);
+                        }
+                    }
+                }
             }
         }
     }
 
-    /// Whether the datagram must wait.
-    fn try_send(&self, network: &Network, to: SocketAddr, bytes: &Bytes) -> bool {
-        self.socket_for(to).is_some_and(|socket| socket.send(network, to, bytes))
+    /// Puts the datagrams that can leave together, at most `most`, one behind the other: to one remote, of one size, of which the
+    /// last may be shorter. How many they are.
+    fn burst(&mut self, most: usize) -> usize {
+        self.burst.clear();
+        let Some((to, first)) = self.unsent.front() else { return 0 };
+        let (mut count, mut is_last) = (0, false);
+        for (_, bytes) in self.unsent.iter().take(most.max(1)).take_while(|(other, _)| other == to) {
+            if is_last
+                || bytes.len() > first.len()
+                || self.burst.len() + bytes.len() > LARGEST_BURST && count > 0
+            {
+                break;
+            }
+            is_last = bytes.len() < first.len();
+            self.burst.extend_from_slice(bytes);
+            count += 1;
+        }
+        count
     }
 
-    fn socket_for(&self, remote: SocketAddr) -> Option<&BoundSocket> {
-        let socket = self.sockets.iter().find(|socket| socket.bound.is_ipv4() == remote.is_ipv4());
-        socket.map(|socket| &**socket)
+    fn socket_for(&self, remote: SocketAddr) -> Option<&Arc<BoundSocket>> {
+        self.sockets.iter().find(|socket| socket.bound.is_ipv4() == remote.is_ipv4())
     }
 }
 
 impl Network {
     /// Takes datagrams, for ever.
     pub(crate) async fn hear_datagrams(self, socket: Arc<BoundSocket>) {
-        let mut buffer = vec![0; LARGEST_DATAGRAM];
+        let mut inbox = Inbox::new();
         loop {
             self.gauge.room().await;
-            let mut received = socket.socket.recv_from(&mut buffer).await;
+            let mut received = socket.socket.async_io(Interest::READABLE, || socket.read(&mut inbox)).await;
             let mut datagrams = Vec::new();
-            while let Ok((length, from)) = received {
-                let bytes = Bytes::copy_from_slice(&buffer[..length]);
-                if self.tap.is_open() {
-                    self.tap.datagram(self.clock.now(), from, socket.local(from), &bytes);
+            while received.is_ok() {
+                for (from, bytes) in inbox.datagrams() {
+                    if self.tap.is_open() {
+                        self.tap.datagram(self.clock.now(), from, socket.local(from), &bytes);
+                    }
+                    datagrams.push((from, bytes));
                 }
-                datagrams.push((from, bytes));
-                if datagrams.len() == MOST_AT_ONCE {
+                if datagrams.len() >= MOST_AT_ONCE {
                     break;
                 }
-                received = socket.socket.try_recv_from(&mut buffer);
+                received = socket.socket.try_io(Interest::READABLE, || socket.read(&mut inbox));
             }
             if !datagrams.is_empty() {
                 self.tell(DriverEvent::Datagrams(datagrams)).await;
             }
             match received {
-                Ok(_) => {}
+                Ok(()) => {}
                 // Nothing more has come yet.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 // Windows tells so that nobody listens where something was sent to.
@@ -180,8 +254,12 @@ impl Network {
 
 /// How many datagrams may wait because the system takes no more.
 const MAX_UNSENT: usize = 1_024;
-/// How many datagrams are told of together: a step of the driver costs more than a datagram.
+/// How many datagrams leave, or are told of, together: a call of the system, or a step of the driver, costs more than one.
 const MOST_AT_ONCE: usize = 64;
+/// The most bytes that leave together: what an IPv4 packet with its headers can count.
+const LARGEST_BURST: usize = 65_535 - 20 - 8;
+/// In how many parts what comes is read. Each part has room for the largest datagram.
+const ROOMS: usize = 4;
 /// For how many remotes our own address is remembered.
 const MAX_LOCAL_HOSTS: usize = 1_024;
 /// The most bytes of a datagram: its length field counts 16 bits.
@@ -223,7 +301,8 @@ mod tests {
             port.send(&network, there, Bytes::from_static(b"pong"));
             // No socket of ours could send it.
             port.send(&network, "[::1]:9".parse().expect("an address"), Bytes::from_static(b"lost"));
-            assert!(port.unsent.is_empty());
+            port.flush(&network);
+            assert!(port.unsent.is_empty() && !port.is_full());
             let mut buffer = [0; 16];
             let (length, from) = other.recv_from(&mut buffer).await.expect("a datagram");
             assert_eq!((from, &buffer[..length]), (here, &b"pong"[..]));
@@ -255,20 +334,59 @@ mod tests {
             let mut port = UdpPort::new(vec![BoundSocket::bind((LOCALHOST, 0).into()).expect("a port")]);
             let other = UdpSocket::bind((LOCALHOST, 0)).await.expect("a port");
             let there = other.local_addr().expect("an address");
-            port.unsent.push_back((there, Bytes::from_static(b"first")));
+            port.is_full = true;
+            port.send(&network, there, Bytes::from_static(b"first"));
             for _ in 0..MAX_UNSENT + 10 {
                 port.send(&network, there, Bytes::from_static(b"later"));
             }
             assert_eq!(port.unsent.len(), MAX_UNSENT);
             port.writable().await;
             port.unsent.truncate(2);
-            port.send_waiting(&network);
-            assert!(port.unsent.is_empty());
+            port.flush(&network);
+            assert!(port.unsent.is_empty() && !port.is_full());
             let mut buffer = [0; 16];
             for expected in [&b"first"[..], b"later"] {
                 let (length, _) = other.recv_from(&mut buffer).await.expect("a datagram");
                 assert_eq!(&buffer[..length], expected);
             }
+        });
+    }
+
+    #[test]
+    fn bursts_arrive_as_the_datagrams_they_were() {
+        within(async {
+            let (events, mut told) = tokio::sync::mpsc::channel(64);
+            let network = Network::for_tests(events);
+            let bind = || BoundSocket::bind((LOCALHOST, 0).into()).expect("a port");
+            let (from, to, another) = (bind(), bind(), bind());
+            let (here, there, elsewhere) = (from.bound, to.bound, another.bound);
+            let reading = tokio::spawn(network.clone().hear_datagrams(Arc::new(to)));
+            let mut port = UdpPort::new(vec![from]);
+            // Of one size, a shorter one behind them, larger ones, and others that go elsewhere; one that no packet can hold.
+            let sizes =
+                [1_200, 1_200, 1_200, 7, 1_200, 1_472, 1_472, 0, 65_507, 66_000, 3, 2, 1, 40_000, 40_000];
+            let datagrams: Vec<_> =
+                (0_u8..).zip(sizes).map(|(fill, size)| Bytes::from(vec![fill; size])).collect();
+            for bytes in &datagrams {
+                port.send(&network, there, bytes.clone());
+                if bytes.len() == 1_472 {
+                    port.send(&network, elsewhere, Bytes::from_static(b"another"));
+                }
+            }
+            while !port.unsent.is_empty() {
+                port.flush(&network);
+                if port.is_full() {
+                    port.writable().await;
+                }
+            }
+            let mut received = Vec::new();
+            while received.len() < datagrams.len() - 1 {
+                let Some(DriverEvent::Datagrams(some)) = told.recv().await else { panic!("no datagrams") };
+                received.extend(some);
+            }
+            let expected = datagrams.into_iter().filter(|bytes| bytes.len() < 66_000);
+            assert_eq!(received, expected.map(|bytes| (here, bytes)).collect::<Vec<_>>());
+            reading.abort();
         });
     }
 }

@@ -457,7 +457,7 @@ impl Core {
         self.update_interest(now, peer);
         self.request_blocks(now, peer);
         self.send_due_haves(peer, after);
-        self.load_blocks(peer);
+        self.load_blocks(now, peer);
     }
 }
 

@@ -150,13 +150,16 @@ impl Batch {
     /// # Errors
     /// When the temporary file has no room: the messages are not told then.
     fn tell(&mut self) -> io::Result<bool> {
-        self.begun = Instant::now();
-        if self.entries.is_empty() {
-            return Ok(true);
+        let mut heard = true;
+        if !self.entries.is_empty() {
+            let entries = std::mem::take(&mut self.entries);
+            self.spool.flush()?;
+            let news = News::Messages { entries, local: self.local, has_roles: self.has_roles };
+            heard = self.to.send(news).is_ok();
         }
-        let entries = std::mem::take(&mut self.entries);
-        self.spool.flush()?;
-        Ok(self.to.send(News::Messages { entries, local: self.local, has_roles: self.has_roles }).is_ok())
+        // After the waiting for who listens: a slow one would get messages one by one otherwise.
+        self.begun = Instant::now();
+        Ok(heard)
     }
 }
 
@@ -290,4 +293,33 @@ fn continues(run: &mut Option<FoldedRun>, record: &Record, context: &CaptureCont
     }
     *run = FoldedRun::begin(&row);
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::spool::spool;
+    use super::*;
+
+    #[test]
+    fn after_waiting_for_who_listens_messages_are_told_together() {
+        let (to, news) = sync_channel(0);
+        let (spool, _read) = spool().expect("a temporary file");
+        let capture = Path::new(env!("CARGO_MANIFEST_DIR")).join("captures/download-aria2.pcap");
+        let mut trace = Trace::open(&capture, TraceOptions::default()).expect("a capture");
+        let Ok(Some(Dissected::Record(record))) = trace.next() else { panic!("a message comes first") };
+        let entry = Entry::new(&record, 0, 0, 0, false);
+        let mut batch =
+            Batch { spool, entries: vec![entry], local: None, has_roles: false, begun: Instant::now(), to };
+        // Who listens comes late, and hears nothing else.
+        let listener = std::thread::spawn(move || {
+            let begun = Instant::now();
+            while begun.elapsed() < PATIENCE {
+                std::thread::yield_now();
+            }
+            news.recv()
+        });
+        assert!(batch.tell().expect("room for messages"));
+        assert!(!batch.is_due(), "the next message waits for others");
+        assert!(listener.join().expect("no panic").is_ok());
+    }
 }

@@ -104,6 +104,7 @@ impl Core {
         if !peer.download.is_busy() {
             peer.download.last_block_at = now;
         }
+        let end_game_depth = if paced { depth } else { self.end_game_depth(now, peer).min(depth) };
         while peer.download.assigned.expected() < depth
             && peer.download.assigned.len() < most
             && self.unstored < self.config.max_unstored
@@ -120,7 +121,15 @@ impl Core {
                 order: self.config.profile.piece_order,
                 random_pieces: self.config.profile.random_pieces,
             };
-            let Some(block) = self.picker.pick(&seeker, &choice, &mut self.rng) else {
+            let mut picked = self.picker.pick(&seeker, &choice, &mut self.rng);
+            if picked.is_none() && self.picker.is_end_game() {
+                if peer.download.assigned.expected() >= end_game_depth {
+                    // It is asked again when a block has come.
+                    return;
+                }
+                picked = self.picker.pick_double(&seeker);
+            }
+            let Some(block) = picked else {
                 peer.download.nothing_to_pick_at = Some(self.picker.version());
                 return;
             };
@@ -143,6 +152,15 @@ impl Core {
             None if peer.download.snubbed => 1,
             None => peer.pipeline_depth(),
         }
+    }
+
+    /// How many requests may wait at a peer that is asked for blocks which others were asked for: enough for a round trip, and
+    /// one at least. What the others send first comes in vain, and so does most of what is asked for beyond that.
+    fn end_game_depth(&self, now: Timestamp, peer: &Peer) -> usize {
+        let latency = peer.download.latency.unwrap_or_default().as_secs_f64();
+        let blocks =
+            peer.download.rate.per_second(now) * latency / f64::from(self.config.profile.block_length.max(1));
+        (blocks as usize).max(1)
     }
 
     /// How far the schedule has requests to a peer go ahead now; `None` where its list has ended, or does not fit what
@@ -181,6 +199,11 @@ impl Core {
         match peer.download.tolerated_bytes.checked_sub(block.length.max(LEAST_TOLERATED).into()) {
             Some(left) => {
                 peer.download.tolerated_bytes = left;
+                // A block that the peer was not waited for any longer, and that is missing still, is as good as any.
+                let waited = observed.answers.map_or(Duration::ZERO, |answered| answered.after);
+                let is_missing = self.picker.ask_again(block, peer.stream);
+                peer.download.receiving =
+                    is_missing.then_some(ReceivingBlock { block, begun_at: now, waited });
                 Ok(())
             }
             None => peer.note_noise(Noise::UnaskedBlock(block.length)),
@@ -288,11 +311,13 @@ impl Core {
         assigned
     }
 
-    /// What a peer was asked for is asked of it no longer.
+    /// What a peer was asked for is asked of it no longer. A block that has begun to come is taken still, but others may be asked
+    /// for it.
     pub(super) fn forget_outstanding(&mut self, peer: &mut Peer) {
-        let coming = peer.download.receiving.take().map(|coming| coming.block);
-        let assigned = peer.download.assigned.take_all().into_iter().map(|request| request.block);
-        for block in assigned.chain(coming) {
+        if let Some(coming) = peer.download.receiving {
+            self.picker.release(coming.block, peer.stream);
+        }
+        for block in peer.download.assigned.take_all().into_iter().map(|request| request.block) {
             peer.download.tolerated_bytes += u64::from(block.length);
             self.picker.release(block, peer.stream);
         }

@@ -40,6 +40,13 @@ struct BlockState {
     from: SmallVec<[SessionStreamId; 2]>,
 }
 
+/// What is done about a block that is missing: how many are asked for it, and how many of its bytes are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Demand {
+    pub(super) asked: usize,
+    there: u32,
+}
+
 impl Partial {
     pub(super) fn new(size: u32, block_length: u32, reserved: Reserved) -> Self {
         let count = size.div_ceil(block_length);
@@ -137,12 +144,14 @@ impl Partial {
         true
     }
 
-    /// The block that the fewest are asked for, `stream` not among them, and how many are.
-    pub(super) fn least_asked(&self, stream: SessionStreamId) -> Option<(u32, usize)> {
+    /// The block that the fewest are asked for, `stream` not among them; of those, the one of which the fewest bytes are there.
+    pub(super) fn least_asked(&self, stream: SessionStreamId) -> Option<(u32, Demand)> {
         let blocks = (0..).zip(&self.blocks);
         let open = blocks
             .filter(|(number, block)| block.there < self.length(*number) && !block.asked.contains(&stream));
-        open.map(|(number, block)| (number, block.asked.len())).min_by_key(|(_, asked)| *asked)
+        let demands =
+            open.map(|(number, block)| (number, Demand { asked: block.asked.len(), there: block.there }));
+        demands.min_by_key(|(_, demand)| *demand)
     }
 
     /// `stream` is not asked for a block any longer; whether nobody is now, and it is not whole.

@@ -153,6 +153,8 @@ pub(super) struct PeerUpload {
     /// Bytes of blocks that were sent.
     pub(super) bytes: u64,
     pub(super) rate: Rate,
+    /// How fast bytes left that were handed to the driver.
+    pub(super) leaving: Rate,
 }
 
 /// Peer exchange (BEP 11).
@@ -464,6 +466,7 @@ impl PeerUpload {
             loading: VecDeque::new(),
             bytes: 0,
             rate: Rate::new(now),
+            leaving: Rate::new(now),
         }
     }
 

@@ -158,7 +158,7 @@ impl Picker {
         pieces.iter().filter(|&piece| !self.is_done(piece)).count() as u32
     }
 
-    /// The next block to ask of a peer, noted as asked of it.
+    /// The next block to ask of a peer that nobody is asked for, noted as asked of it.
     pub(super) fn pick(
         &mut self,
         seeker: &Seeker<'_>,
@@ -177,10 +177,12 @@ impl Picker {
             self.start(piece);
             return self.pick_open(seeker, piece);
         }
-        if self.rarity.waiting() == 0 && self.open.is_empty() {
-            return self.pick_double(seeker);
-        }
         None
+    }
+
+    /// Whether somebody is asked for every block that is missing.
+    pub(super) fn is_end_game(&self) -> bool {
+        self.rarity.waiting() == 0 && self.open.is_empty()
     }
 
     /// The started piece to go on with, unless a piece is to be begun. Started pieces come before others that are as rare, and
@@ -212,7 +214,7 @@ impl Picker {
             }
         } else if let Some(piece) = self.open.iter().copied().find(|&piece| self.is_open_to(seeker, piece)) {
             blocks.extend(std::iter::from_fn(|| self.pick_open(seeker, piece)));
-        } else if self.rarity.waiting() == 0 && self.open.is_empty() {
+        } else if self.is_end_game() {
             blocks.extend((0..MAX_DOUBLES).map_while(|_| self.pick_double(seeker)));
             blocks.sort_unstable_by_key(|block| (block.index, block.begin));
         }
@@ -287,7 +289,7 @@ impl Picker {
         let number = partial.ask_next(seeker.stream)?;
         if partial.unasked() == 0 {
             self.open.remove(&piece);
-            if self.open.is_empty() && self.rarity.waiting() == 0 {
+            if self.is_end_game() {
                 // The end game begins.
                 self.version += 1;
             }
@@ -295,16 +297,17 @@ impl Picker {
         Some(self.block(piece, number))
     }
 
-    /// A block that others were asked for already, so that the last ones do not hang on the slowest peer.
-    fn pick_double(&mut self, seeker: &Seeker<'_>) -> Option<Block> {
+    /// A block that others were asked for already, so that the last ones do not hang on the slowest peer, noted as asked of this
+    /// peer too. Blocks come first that the fewest are asked for, and of these what has not begun to come.
+    pub(super) fn pick_double(&mut self, seeker: &Seeker<'_>) -> Option<Block> {
         let mut best = None;
         for (&piece, partial) in &self.partials {
             if !seeker.may(piece) || !partial.is_for(seeker.stream) {
                 continue;
             }
-            let Some((number, asked)) = partial.least_asked(seeker.stream) else { continue };
-            if asked < MAX_ASKED && best.is_none_or(|(_, _, least)| asked < least) {
-                best = Some((piece, number, asked));
+            let Some((number, demand)) = partial.least_asked(seeker.stream) else { continue };
+            if demand.asked < MAX_ASKED && best.is_none_or(|(_, _, least)| demand < least) {
+                best = Some((piece, number, demand));
             }
         }
         let (piece, number, _) = best?;
@@ -464,7 +467,7 @@ impl Picker {
         self.states[piece.0 as usize] = PieceState::Done;
         self.done.insert(piece);
         self.left -= u64::from(self.geometry.piece_size(piece).unwrap_or(0));
-        if self.rarity.waiting() == 0 && self.open.is_empty() {
+        if self.is_end_game() {
             self.version += 1;
         }
     }

@@ -293,9 +293,7 @@ impl Core {
         for block in peer.download.assigned.blocks().collect::<Vec<_>>() {
             peer.send(self.now, &Message::Cancel(block));
         }
-        let coming = peer.download.receiving;
         self.forget_outstanding(peer);
-        peer.download.receiving = coming;
         self.picker.unreserve(peer.stream);
     }
 
@@ -354,8 +352,8 @@ const MAX_REPEATS: u32 = 3;
 /// How many bytes may wait to be sent to one that does not read, bitfields not counted.
 const MAX_UNREAD: usize = 4 * 1024 * 1024;
 
-/// How many bytes may wait to be sent to a peer that reads nothing for as long as a request may wait.
-const MAX_STUCK: usize = 64 * 1024;
+/// How many bytes may wait to be sent to a peer that reads nothing for as long as a request may wait: less than a block.
+const MAX_STUCK: usize = 8 * 1024;
 
 /// How long after its first block the pace of a peer is known.
 const PACE_KNOWN: Duration = Duration::from_secs(2);

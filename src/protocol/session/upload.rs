@@ -1,5 +1,7 @@
 //! Blocks on their way out: requests taken, read from disk, sent.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use crate::wire::{Content, Extension, Message};
@@ -43,14 +45,17 @@ impl Core {
         }
     }
 
-    /// Has blocks read for a peer, as many as can leave soon.
-    pub(super) fn load_blocks(&mut self, peer: &mut Peer) {
+    /// Has blocks read for a peer, as many as leave within [`AHEAD`] at the rate at which bytes left lately. A
+    /// block that is handed to the driver leaves, whether or not the peer is choked or cancels its request meanwhile.
+    pub(super) fn load_blocks(&mut self, now: Timestamp, peer: &mut Peer) {
         if peer.upload.queue.is_empty() || peer.unsent >= MAX_UNSENT {
             return;
         }
+        let ahead = (peer.upload.leaving.per_second(now) * AHEAD.as_secs_f64()) as usize;
+        let most = ahead.clamp(LEAST_AHEAD, MAX_UNSENT);
         let mut loading: usize = peer.upload.loading.iter().map(|block| block.length as usize).sum();
         while let Some(&block) = peer.upload.queue.front() {
-            if peer.unsent + loading >= MAX_UNSENT || !self.is_running() {
+            if peer.unsent + loading >= most || !self.is_running() {
                 return;
             }
             if !self.choker.spend(block.length, peer.stream) {
@@ -129,6 +134,7 @@ impl Session {
     pub(super) fn sent(&mut self, now: Timestamp, stream: SessionStreamId, count: usize) {
         let Some(peer) = self.peers.get_mut(stream) else { return };
         peer.last_read = now;
+        peer.upload.leaving.add(now, count.min(peer.unsent) as u64);
         peer.unsent = peer.unsent.saturating_sub(count);
         if !peer.upload.queue.is_empty() {
             self.peers.mark_dirty(stream);
@@ -140,5 +146,11 @@ impl Session {
 /// close the connection.
 const MAX_SERVED: u32 = 128 * 1024;
 
-/// How many bytes wait to be sent to one peer before no more blocks are read for it.
+/// How many bytes wait to be sent to one peer at most before no more blocks are read for it, however fast it takes them.
 const MAX_UNSENT: usize = 1024 * 1024;
+
+/// For how long blocks that wait to be sent to a peer keep it busy. It is longer than most round trips.
+const AHEAD: Duration = Duration::from_secs(1);
+
+/// With fewer bytes to be sent to a peer one more block is read for it, however slow it is.
+const LEAST_AHEAD: usize = 16 * 1024;

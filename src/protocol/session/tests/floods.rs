@@ -146,7 +146,7 @@ fn a_peer_that_reads_nothing_for_long_is_left() {
         let block = crate::Block { index: crate::PieceIndex(0), begin, length: 16_000 };
         stage.hear(Input::Loaded(SessionStreamId(1), block, Some(vec![0; 16_000].into())));
     }
-    stage.hear(Input::Sent(SessionStreamId(1), 50_000));
+    stage.hear(Input::Sent(SessionStreamId(1), 10_000));
     let said = stage.wait(59.0);
     assert!(!said.iter().any(|line| line.starts_with("close")), "{said:?}");
     let said = stage.wait(2.0);

@@ -75,26 +75,57 @@ fn a_cancelled_block_does_not_leave() {
     assert_said(loaded(&mut stage, 0, 0, 16_384), &[]);
 }
 
-#[test]
-fn no_more_is_read_than_leaves() {
-    let mut config = seeding();
-    config.profile.reqq = 1000;
-    let torrent = torrent(4_000_000, 1 << 20, &[], "");
-    let mut stage = Stage::new(config, torrent, &[0, 1, 2, 3]);
+/// A peer that asks for 192 blocks at once.
+fn asked_for_much(stage: &mut Stage) -> Vec<String> {
     stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.1:5000".parse().unwrap()));
     stage.receive(1, &stage.handshake(FAST, A_ID));
     stage.receive(1, &INTERESTED);
     let requests: Vec<u8> =
         (0..3).flat_map(|piece| (0..64).flat_map(move |n| about(6, piece, n * 16_384, 16_384))).collect();
-    let loads = stage.receive(1, &requests);
-    assert_eq!(loads.len(), 64, "1 MiB");
-    let mut said = Vec::new();
-    for n in 0..64 {
-        said.extend(loaded(&mut stage, 0, n * 16_384, 16_384));
+    stage.receive(1, &requests)
+}
+
+fn large_seed() -> Stage {
+    let mut config = seeding();
+    config.profile.reqq = 1000;
+    Stage::new(config, torrent(4_000_000, 1 << 20, &[], ""), &[0, 1, 2, 3])
+}
+
+#[test]
+fn no_more_is_read_than_leaves_within_a_second() {
+    let mut stage = large_seed();
+    let mut lines = asked_for_much(&mut stage);
+    assert_said(lines.clone(), lines!["load 1 0 0 16384"]);
+    // Each block leaves within a tenth of a second: 160 kB/s.
+    for n in 0..30 {
+        let begin = n * 16_384;
+        assert!(lines.contains(&format!("load 1 0 {begin} 16384")), "{n}: {lines:?}");
+        lines.extend(loaded(&mut stage, 0, begin, 16_384));
+        stage.now = stage.now + std::time::Duration::from_millis(100);
+        lines.extend(stage.hear(Input::Sent(SessionStreamId(1), 16_384 + 13)));
     }
-    assert!(!said.iter().any(|line| line.starts_with("load")), "nothing has left yet");
-    let said = stage.hear(Input::Sent(SessionStreamId(1), 100_000));
-    assert_eq!(said.len(), 7);
+    let ahead = lines.iter().filter(|line| line.starts_with("load")).count() - 30;
+    assert!((8..=12).contains(&ahead), "{ahead} blocks wait");
+    // When nothing leaves any longer, nothing more is read.
+    for n in 30..30 + ahead as u32 {
+        let said = loaded(&mut stage, 0, n * 16_384, 16_384);
+        assert!(!said.iter().any(|line| line.starts_with("load")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_slow_peer_that_is_choked_is_sent_no_more_than_the_block_that_leaves() {
+    let mut stage = large_seed();
+    asked_for_much(&mut stage);
+    loaded(&mut stage, 0, 0, 16_384);
+    // Not interested any longer, and so choked: all but the block on its way is rejected.
+    let said = stage.receive(1, &[0, 0, 0, 1, 3]);
+    let rejects: Vec<u8> = (0..3)
+        .flat_map(|piece| (0..64).flat_map(move |n| about(16, piece, n * 16_384, 16_384)))
+        .skip(17)
+        .collect();
+    assert_said(said, lines![sent(1, &[&CHOKE[..], &rejects].concat())]);
+    assert_said(stage.hear(Input::Sent(SessionStreamId(1), 16_384 + 13)), &[]);
 }
 
 #[test]
@@ -105,6 +136,7 @@ fn the_upload_limit_is_kept() {
     let requests = [about(6, 0, 0, 16_384), about(6, 0, 16_384, 16_384), about(6, 1, 0, 7_232)].concat();
     assert_said(stage.receive(1, &requests), lines!["load 1 0 0 16384"]);
     loaded(&mut stage, 0, 0, 16_384);
+    stage.hear(Input::Sent(SessionStreamId(1), 13 + 16_384));
     assert_said(stage.wait(0.1), lines!["load 1 0 16384 16384"]);
     // It went into debt: the next one a second later.
     assert_said(stage.wait(0.8), &[]);

@@ -26,9 +26,10 @@ fn the_last_blocks_are_asked_of_both_and_cancelled() {
     let mut stage = stage();
     let first = [about(6, 0, 0, 16_384), about(6, 0, 16_384, 16_384)].concat();
     assert_said(stage.receive(2, &UNCHOKE), lines![sent(2, &first)]);
-    // B gets what is left, and then the end game begins.
-    let second = [about(6, 1, 0, 7_232), about(6, 0, 0, 16_384)].concat();
-    assert_said(stage.receive(4, &UNCHOKE), lines![sent(4, &second)]);
+    // B gets what is left, and then the end game begins. While B has a block of its own to send, it is asked for no other.
+    assert_said(stage.receive(4, &UNCHOKE), lines![sent(4, &about(6, 1, 0, 7_232))]);
+    let said = stage.receive(4, &stage.block(1, 0, 7_232));
+    assert!(said.contains(&sent(4, &about(6, 0, 0, 16_384))), "{said:#?}");
     let said = stage.receive(2, &stage.block(0, 0, 16_384));
     assert!(
         said.contains(&sent(4, &[about(8, 0, 0, 16_384), about(6, 0, 16_384, 16_384)].concat())),
@@ -38,8 +39,54 @@ fn the_last_blocks_are_asked_of_both_and_cancelled() {
     stage.receive(4, &stage.block(0, 0, 16_384));
     assert_eq!(stage.session.status(stage.now).wasted, 16_384);
     stage.receive(2, &stage.block(0, 16_384, 16_384));
-    stage.receive(4, &stage.block(1, 0, 7_232));
     assert!(stage.session.is_complete());
+}
+
+/// The end game: A was asked for the last blocks and sends nothing.
+#[test]
+fn a_peer_that_stalls_at_the_end_does_not_hold_up_the_run() {
+    let mut config = config();
+    config.profile.piece_order = PieceOrder::InOrder;
+    config.profile.random_pieces = 0;
+    config.profile.initial_pipeline = 16;
+    let torrent = torrent(16 * 32_768, 32_768, &[&["http://t.test/announce"]], "");
+    let mut stage = Stage::new(config, torrent, &[]);
+    stage.announced(&[PEER_A, PEER_B]);
+    for (stream, id) in [(2, A_ID), (4, B_ID)] {
+        stage.opened(stream, "10.0.0.1:6881");
+        stage.receive(stream, &[&stage.handshake(FAST, id)[..], &HAVE_ALL].concat());
+    }
+    let first = stage.receive(2, &UNCHOKE);
+    assert_eq!(first.iter().flat_map(|line| requests(line)).count(), 16);
+    // B sends its own sixteen blocks and then those of A, without a pause.
+    let lines = stage.receive(4, &UNCHOKE);
+    let all = stage.give(lines, None);
+    assert!(stage.session.is_complete(), "{all:#?}");
+    assert_eq!(stage.session.status(stage.now).wasted, 0);
+    // Never was B asked for more than one block of A's at once.
+    let doubles = all.iter().skip_while(|line| !requests(line).contains(&(4, 0, 0, 16_384)));
+    assert!(doubles.map(|line| requests(line).len()).all(|count| count <= 1), "{all:#?}");
+}
+
+#[test]
+fn a_block_that_comes_late_is_taken_unless_another_peer_sent_it() {
+    let mut stage = stage();
+    stage.receive(2, &UNCHOKE);
+    stage.receive(4, &UNCHOKE);
+    // A chokes, rejects nothing, and is not waited for any longer: B is asked for its blocks.
+    stage.receive(2, &CHOKE);
+    let said = stage.wait(12.0);
+    let said = [said, stage.receive(4, &stage.block(1, 0, 7_232))].concat();
+    let asked: Vec<_> = said.iter().flat_map(|line| requests(line)).collect();
+    assert_eq!(asked, [(4, 0, 0, 16_384), (4, 0, 16_384, 16_384)]);
+    // The blocks of A come nevertheless: the first one is of use, and B need not send it.
+    let said = stage.receive(2, &stage.block(0, 0, 16_384));
+    assert!(said.contains(&sent(4, &about(8, 0, 0, 16_384))), "{said:#?}");
+    assert_eq!(stage.session.status(stage.now).wasted, 0);
+    stage.receive(4, &stage.block(0, 16_384, 16_384));
+    assert!(stage.session.is_complete());
+    stage.receive(2, &stage.block(0, 16_384, 16_384));
+    assert_eq!(stage.session.status(stage.now).wasted, 16_384);
 }
 
 #[test]
@@ -177,7 +224,7 @@ fn what_a_choking_peer_was_asked_for_is_asked_of_the_other() {
     stage.receive(4, &UNCHOKE);
     let said =
         stage.receive(2, &[&CHOKE[..], &about(16, 0, 0, 16_384), &about(16, 0, 16_384, 16_384)].concat());
-    assert_said(said, &[]);
+    assert_said(said, lines![sent(4, &about(6, 0, 0, 16_384))]);
     // B has as many requests as it takes; each block makes room for the next.
     let said = stage.receive(4, &stage.block(1, 0, 7_232));
     let said = [said, stage.receive(4, &stage.block(0, 0, 16_384))].concat();
