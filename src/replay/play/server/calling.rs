@@ -86,7 +86,7 @@ async fn dial(
     let is_over_utp = next
         .and_then(|stream| reference.conversation(stream))
         .is_some_and(|conversation| conversation.transport == Transport::Utp);
-    if is_over_utp && nth % 2 == 0 {
+    if is_over_utp && nth.is_multiple_of(2) {
         let (own, orders) = shared.borrow().utp_ports.get(&far)?.clone();
         let (called, opened) = oneshot::channel();
         orders.send(UtpOrder::Call(client, called)).ok()?;
