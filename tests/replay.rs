@@ -448,7 +448,7 @@ fn a_reference_over_utp_is_played_over_utp_and_its_streams_are_compared() {
     let (code, printed, errors) = live(name, &["--record", &recording.display().to_string()]);
     assert!(code < 2, "{errors}");
     let shown = printed.split_whitespace().collect::<Vec<_>>().join(" ");
-    assert!(shown.contains("0 of them sent again, in the reference, 1 connection of "), "{shown}");
+    assert!(shown.contains("(0 of them sent again) in the reference, 1 connection of "), "{shown}");
     assert_eq!(carriers(&recording, "piece"), ["utp"]);
     let (_, printed, _) = live(name, &["--format", "json"]);
     let of_all = summary(&printed);

@@ -174,7 +174,7 @@ const TRANSMISSION: [&str; 7] = [
     "{content}",
 ];
 
-/// libtorrent with uTP alone, and Transmission, which prefers it.
+/// libtorrent and qBittorrent with uTP alone, and Transmission, which prefers it.
 #[test]
 fn clients_download_over_utp_from_a_recorded_peer_of_utp() {
     let over_utp = |folder: &TempDir| carriers(&folder.path().join("run.pcapng"), "piece");
@@ -187,6 +187,10 @@ fn clients_download_over_utp_from_a_recorded_peer_of_utp() {
     if is_there("transmission-daemon") {
         let settings = TRANSMISSION_SETTINGS.replace("\"utp-enabled\": false", "\"utp-enabled\": true");
         let folder = completes("utp-download.pcap", &TRANSMISSION, &[("settings", &settings)]);
+        assert_eq!(over_utp(&folder), ["utp"]);
+    }
+    if is_there("qbittorrent-nox") {
+        let folder = completes("utp-download.pcap", &QBITTORRENT, &[("settings", QBITTORRENT_SETTINGS)]);
         assert_eq!(over_utp(&folder), ["utp"]);
     }
     // One without uTP finds the recorded peer over TCP.
@@ -229,3 +233,37 @@ fn libtorrent_downloads_from_the_far_ends_of_other_clients() {
         completes("download-rtorrent.pcap", &client, &[("client.py", script)]);
     }
 }
+
+/// Over uTP alone, without encryption.
+const QBITTORRENT_SETTINGS: &str = r"[LegalNotice]
+Accepted=true
+[Network]
+PortForwardingEnabled=false
+[Preferences]
+WebUI\Address=127.0.0.1
+WebUI\Port=WEB
+WebUI\UseUPnP=false
+[BitTorrent]
+Session\Encryption=2
+Session\DHTEnabled=false
+Session\LSDEnabled=false
+Session\PeXEnabled=false
+Session\BTProtocol=UTP
+Session\Port=PORT
+Session\UseRandomPort=false
+Session\QueueingSystemEnabled=false
+Session\InterfaceAddress=127.0.0.1
+";
+
+/// Its settings must be there before it starts.
+const QBITTORRENT: [&str; 7] = [
+    "/bin/sh",
+    "-c",
+    r#"mkdir -p profile/qBittorrent/config &&
+    sed -e "s|PORT|$2|;s|WEB|$(($2 ^ 1))|" settings > profile/qBittorrent/config/qBittorrent.conf &&
+    exec qbittorrent-nox --profile="$PWD/profile" --skip-dialog=true --add-paused=false --save-path="$3" "$1""#,
+    "sh",
+    "{torrent}",
+    "{port}",
+    "{content}",
+];

@@ -10,8 +10,8 @@ pub fn packets_over_utp(reference: &Transcript, candidate: &Transcript) -> Optio
     let (reference, candidate) = (UtpCounts::of(reference), UtpCounts::of(candidate));
     (reference.connections + candidate.connections > 0).then(|| {
         format!(
-            "over uTP the stream of each connection is compared, and the packets that carry it are only counted (mask: timing): {} \
-             in the reference, {} in the candidate",
+            "the streams of connections over uTP are compared, and the packets that carry them are counted (mask: timing): {} in the \
+             reference, {} in the candidate",
             reference.in_words(),
             candidate.in_words()
         )
@@ -42,7 +42,7 @@ impl UtpCounts {
         match self.connections {
             0 => "no connection".to_owned(),
             connections => format!(
-                "{} of {} with bytes of the stream, {sent_again} of them sent again,",
+                "{} of {} with bytes of the stream ({sent_again} of them sent again)",
                 counted(connections, "connection"),
                 counted(all, "packet")
             ),
@@ -71,8 +71,8 @@ mod tests {
         assert_eq!(
             packets_over_utp(&utp, &tcp).as_deref(),
             Some(
-                "over uTP the stream of each connection is compared, and the packets that carry it are only counted (mask: timing): \
-                 1 connection of 134 packets with bytes of the stream, 0 of them sent again, in the reference, no connection in the \
+                "the streams of connections over uTP are compared, and the packets that carry them are counted (mask: timing): 1 \
+                 connection of 134 packets with bytes of the stream (0 of them sent again) in the reference, no connection in the \
                  candidate"
             )
         );

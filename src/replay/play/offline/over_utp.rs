@@ -44,6 +44,9 @@ impl<'a> Simulation<'a> {
             LinkEvent::Datagram(from, to, bytes) => self.recorder.datagram(now, from, to, &bytes),
             LinkEvent::Near(_) if self.over => Ok(()),
             LinkEvent::Near(input) => {
+                if let Input::Received(..) = input {
+                    self.last = now;
+                }
                 self.session.handle(now, input);
                 Ok(())
             }
@@ -72,6 +75,7 @@ impl<'a> Simulation<'a> {
 
     /// The far end of a stream receives bytes.
     fn heard_over_utp(&mut self, stream: SessionStreamId, bytes: &[u8]) -> std::io::Result<()> {
+        self.last = self.clock.now();
         let line = self.lines.get_mut(&stream).or_else(|| self.leaving.get_mut(&stream));
         let Some(line) = line else { return Ok(()) };
         let (heard, (initiator, responder)) = (line.hear(bytes), line.ends());

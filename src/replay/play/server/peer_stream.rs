@@ -95,3 +95,49 @@ impl Drop for UtpStream {
 
 /// How many bytes of a connection over uTP may wait to be sent: as many as the client may have on the way to it.
 pub(super) const MOST_UNSENT: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// What a future comes to at once; `None` where it waits.
+    fn at_once<T>(future: impl Future<Output = T>) -> Option<T> {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(done) => Some(done),
+            Poll::Pending => None,
+        }
+    }
+
+    #[test]
+    fn a_peer_waits_while_a_client_does_not_read_and_notices_that_it_has_gone() {
+        let (orders, mut wanted) = mpsc::unbounded_channel();
+        let (sender, received) = mpsc::unbounded_channel();
+        let room = Rc::new(Semaphore::new(MOST_UNSENT));
+        let mut stream = UtpStream::new(SessionStreamId(1), orders, received, room.clone());
+        assert!(at_once(stream.write_all(&vec![7; MOST_UNSENT + 1])).is_none());
+        let mut written = 0;
+        while let Ok(UtpOrder::Write(_, bytes)) = wanted.try_recv() {
+            written += bytes.len();
+        }
+        assert_eq!(written, MOST_UNSENT);
+        room.add_permits(10);
+        assert!(at_once(stream.write_all(&[7; 10])).is_some_and(|done| done.is_ok()));
+        sender.send(Ok(Bytes::from_static(b"hello"))).expect("the stream is there");
+        sender.send(Err(CloseReason::Reset)).expect("the stream is there");
+        room.close();
+        assert!(at_once(stream.write_all(&[7])).is_some_and(|done| done.is_err()));
+        let mut buffer = [0; 3];
+        let mut read = Vec::new();
+        while let Some(Ok(count)) = at_once(stream.read(&mut buffer)) {
+            read.extend_from_slice(&buffer[..count]);
+        }
+        assert_eq!(read, b"hello");
+        drop(stream);
+        assert!(wanted.try_recv().is_ok_and(|order| matches!(order, UtpOrder::Write(..))));
+        assert!(wanted.try_recv().is_ok_and(|order| matches!(order, UtpOrder::Close(SessionStreamId(1)))));
+    }
+}
