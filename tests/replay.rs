@@ -467,6 +467,26 @@ fn a_torrent_of_version_2_alone_is_played() {
     assert_eq!(summary(&printed)["coverage"].as_f64(), Some(1.0), "{printed}");
 }
 
+/// A recording of bittrace over uTP is a reference, with the torrent as it was: its tracker is at another address there.
+#[test]
+fn a_recording_over_utp_is_a_reference() {
+    let (name, torrent) = ("utp-download.pcap", capture("utp-download.torrent"));
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("run.pcapng").display().to_string();
+    let download =
+        ["--", BITTRACE, "download", "-o", "{dir}", "--port", "{port}", "--utp", "require", "--no-dht"];
+    let download = [&download[..], &["--listen", "127.0.0.1", "-q", "{torrent}"]].concat();
+    let (code, _, errors) = run(&[&["replay", name, "--record", &recording, "-q"][..], &download].concat());
+    assert!(code < 2, "{errors}");
+    let (code, printed, errors) =
+        run(&["replay", &recording, "--local", "127.0.0.1", "--torrent", &torrent, "--format", "json"]);
+    assert!(code < 2, "{errors}");
+    assert!(printed.contains("the session asked those of the reference"), "{printed}");
+    let of_all = summary(&printed);
+    let (coverage, fidelity) = (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64());
+    assert_eq!((coverage, fidelity), (Some(1.0), Some(1.0)), "{printed}");
+}
+
 /// Seen from the seeder, the recorded peer is the one that connects.
 #[test]
 fn a_recorded_peer_calls_over_utp() {

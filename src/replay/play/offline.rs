@@ -34,6 +34,7 @@ use crate::play::replayed_trackers::ReplayedTracker;
 use crate::play::untracked::untracked_peers;
 use crate::play::utp_link::UtpLink;
 use crate::profile::InferredProfile;
+use trackers::with_trackers_of_reference;
 
 /// The result of a replay without sockets.
 #[derive(Debug)]
@@ -72,6 +73,9 @@ pub fn replay_offline(
     if torrent.placement().is_none() {
         return Err(format!("the torrent is of version {}, which cannot be replayed", torrent.version));
     }
+    let trackers = ReplayedTracker::all(reference);
+    let (torrent, recast) = with_trackers_of_reference(torrent, &trackers);
+    let torrent = &torrent;
     let (began, ended) = reference.span().unwrap_or((Timestamp::EPOCH, Timestamp::EPOCH));
     let mut config = Config::new(learnt.profile.clone());
     if learnt.schedule.paddings.is_empty() {
@@ -117,7 +121,7 @@ pub fn replay_offline(
         clock,
         wakes: None,
         over: false,
-        trackers: ReplayedTracker::all(reference),
+        trackers,
         waiting: reference.peers().collect(),
         untracked,
         last: Timestamp::EPOCH,
@@ -136,6 +140,7 @@ pub fn replay_offline(
         asked: 0,
         remarks: encryption_remarks(reference.peers())
             .into_iter()
+            .chain(recast)
             .chain(contents.beyond_files(reference))
             .collect(),
     };

@@ -1,7 +1,9 @@
 //! The trackers of a simulated session.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use bittrace_protocol::Metainfo;
 use bittrace_protocol::dial::{AddressFamily, Remote};
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use bittrace_protocol::tracker::http::Request;
@@ -113,4 +115,22 @@ impl Simulation<'_> {
             self.refusals.push(Refusal { by, stream: None, message: "request", nth, did, why });
         }
     }
+}
+
+/// The torrent, with the trackers of the reference where it names none of them, as that of a recording of a replay does; and a
+/// sentence on that.
+pub(super) fn with_trackers_of_reference(
+    torrent: &Arc<Metainfo>,
+    trackers: &[ReplayedTracker],
+) -> (Arc<Metainfo>, Option<String>) {
+    let named = torrent.trackers();
+    if trackers.is_empty() || named.is_empty() || ReplayedTracker::is_any_named(trackers, &named) {
+        return (torrent.clone(), None);
+    }
+    let addresses: Vec<SocketAddr> = trackers.iter().map(|tracker| tracker.far).collect();
+    let mut recast = (**torrent).clone();
+    recast.announce_list = ReplayedTracker::tiers(trackers, &addresses, &[]);
+    let remark =
+        "the reference has no request to a tracker of the torrent: the session asked those of the reference";
+    (Arc::new(recast), Some(remark.to_owned()))
 }
