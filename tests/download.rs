@@ -18,6 +18,10 @@ mod page;
 mod proxies;
 #[path = "download/record_stream.rs"]
 mod record_stream;
+#[path = "download/selection.rs"]
+mod selection;
+#[path = "download/swarm.rs"]
+mod swarm;
 
 use std::net::SocketAddr;
 use std::path::Path;

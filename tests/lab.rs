@@ -8,14 +8,14 @@ use std::sync::mpsc::channel;
 
 use bittrace_client::{Download, DownloadOptions, Notice};
 use bittrace_lab::{Content, Scenario, World, WorldOptions};
-use bittrace_protocol::Metainfo;
 use bittrace_protocol::session::{Config, Identity, Profile, SeedGoal};
+use bittrace_protocol::{Metainfo, Timestamp};
 use bittrace_testing::captures::records;
 use bittrace_testing::command::{self, scratch_folder};
 use bittrace_testing::programs::is_there;
 use bittrace_testing::tracker::ScriptedTracker;
 use bittrace_testing::tshark;
-use bittrace_trace::{Body, Direction, Protocol, Record, Trace, TraceOptions};
+use bittrace_trace::{Body, Direction, Protocol, Record, Severity, Trace, TraceOptions};
 use serde_json::Value;
 
 const BITTRACE: &str = env!("CARGO_BIN_EXE_bittrace");
@@ -102,6 +102,90 @@ fn a_capture_without_the_content_of_blocks_has_the_same_messages() {
     assert_eq!(cut.remove("opaque"), whole.get("piece").copied());
     assert_eq!(cut.remove("gap"), whole.remove("piece"));
     assert_eq!(cut, whole);
+}
+
+#[test]
+fn the_capture_of_a_network_has_no_local_host_and_its_hosts_by_name() {
+    let many = SWARM.replace("count = 4", "count = 30");
+    let (folder, _) = simulated(&many, &["--record", "net.pcapng", "--snap", "headers"]);
+    let (code, page, _) = bittrace(folder.path(), &["analyze", "net.pcapng", "--view", "summary"]);
+    assert_eq!(code, 0);
+    let first_screen: Vec<&str> = page.lines().take(22).collect();
+    let says = |text: &str| first_screen.iter().any(|line| line.contains(text));
+    assert!(says("no local host;") && says("more lines; -v shows them"), "{page}");
+    assert!(
+        says("Clients by name and program") && says("  leecher  bittrace") && says("captured only in part"),
+        "{page}"
+    );
+    // Where one host is chosen, it is local.
+    let (_, page, _) =
+        bittrace(folder.path(), &["analyze", "net.pcapng", "--local", "10.2.1.1", "--view", "summary"]);
+    assert!(page.contains("local host 10.2.1.1"), "{page}");
+    // Blocks of which the capture has the head alone are blocks: in connections, and in pictures.
+    let (_, rates, _) = bittrace(folder.path(), &["analyze", "net.pcapng", "--view", "rates"]);
+    assert!(!rates.contains("No blocks"), "{rates}");
+}
+
+#[test]
+fn a_tracker_over_udp_names_the_same_hosts() {
+    let udp = SWARM.replacen("[[peers]]", "[tracker]\nkind = 'udp'\n[[peers]]", 1);
+    let (folder, printed) = simulated(&udp, &["--record", "net.pcapng", "--format", "json"]);
+    let object: Value = serde_json::from_str(&printed).expect("JSON");
+    assert_eq!(object["groups"][1]["done"], 4);
+    let all = records(&folder.path().join("net.pcapng"));
+    let count = |message: &str| {
+        let of_tracker = all.iter().filter(|record| record.body.protocol() == Protocol::UdpTracker);
+        of_tracker.filter(|record| record.body.message() == message).count()
+    };
+    assert!(all.iter().all(|record| record.body.protocol() != Protocol::HttpTracker));
+    // Each of five hosts asks for a connection id, and begins; four have all in the end, and the last answer comes after the end.
+    let counts = ["connect-request", "connect-response", "announce-request", "announce-response"].map(count);
+    assert_eq!(counts, [5, 5, 9, 8]);
+    assert!(all.iter().all(|record| record.notes.iter().all(|note| note.rule.severity < Severity::Warn)));
+    let (again, _) = simulated(&udp, &["--record", "net.pcapng"]);
+    let capture =
+        |folder: &tempfile::TempDir| std::fs::read(folder.path().join("net.pcapng")).expect("a capture");
+    assert_eq!(capture(&again), capture(&folder));
+    std::fs::write(folder.path().join("none.toml"), "[tracker]\nkind = 'none'\n[[peers]]\n")
+        .expect("a scenario");
+    let (code, _, errors) = bittrace(folder.path(), &["lab", "sim", "none.toml"]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("none.toml:2: unknown variant `none`, expected `http` or `udp`"), "{errors}");
+}
+
+/// Over the wire a packet takes half a round trip: at the link of its receiver it is seen later than it left.
+#[test]
+fn at_the_link_of_a_host_its_own_traffic_is_seen_as_it_comes_and_goes() {
+    let (core, _) = simulated(SWARM, &["--record", "net.pcapng", "--record-hosts", "leecher-2"]);
+    let (edge, _) = simulated(SWARM, &["--record", "net.pcapng", "--vantage", "leecher-2"]);
+    let read = |folder: &tempfile::TempDir| records(&folder.path().join("net.pcapng"));
+    let (core, edge) = (read(&core), read(&edge));
+    let own = "10.2.2.1";
+    let said = |records: &[Record], by_own: bool| {
+        let mut said: Vec<_> = records
+            .iter()
+            .filter(|record| (record.source.ip().to_string() == own) == by_own)
+            .map(|record| (record.source, record.destination, record.bytes.clone(), record.at))
+            .collect();
+        said.sort();
+        said
+    };
+    assert!(edge.is_sorted_by_key(|record| record.at) && edge.len() == core.len());
+    // What it says leaves as the core sees it. What it hears is the same, and later: by at least a fourth of two round trips of
+    // 20 ms.
+    assert_eq!(said(&core, true), said(&edge, true));
+    let (core, edge) = (said(&core, false), said(&edge, false));
+    let bytes =
+        |said: &[(_, _, bytes::Bytes, Timestamp)]| said.iter().map(|one| one.2.clone()).collect::<Vec<_>>();
+    assert_eq!(bytes(&core), bytes(&edge));
+    let late = core.iter().zip(&edge).map(|(core, edge)| edge.3.seconds_since(core.3));
+    assert!(late.into_iter().all(|late| (0.01..5.0).contains(&late)));
+    let folder = scratch_folder();
+    std::fs::write(folder.path().join("swarm.toml"), SWARM).expect("a scenario");
+    let wrong = ["lab", "sim", "swarm.toml", "--record", "x.pcapng", "--vantage", "leecher"];
+    let (code, _, errors) = bittrace(folder.path(), &wrong);
+    assert_eq!(code, 2);
+    assert!(errors.contains("--vantage leecher: no host has this name"), "{errors}");
 }
 
 #[test]
@@ -269,7 +353,7 @@ fn every_kept_scenario_is_as_it_expects() {
         names.extend(entries.filter(|path| path.is_file()));
     }
     names.sort();
-    assert!(names.len() >= 11);
+    assert!(names.len() >= 15);
     for path in names {
         let text = std::fs::read_to_string(&path).expect("a scenario");
         assert!(text.contains("[expect]"), "{path:?} expects nothing");

@@ -472,6 +472,81 @@ fn no_rule_of_access_is_broken() {
     }
 }
 
+/// The page of a simulated network with one seed and so many leechers, in the folder.
+fn write_page_of_network(folder: &Path, leechers: u32) -> PathBuf {
+    let scenario = format!(
+        "torrent = {{ size = '512 KiB', piece = '32 KiB' }}\n[[peers]]\nrole = 'seed'\nup = '400 kB/s'\n\
+         [[peers]]\ncount = {leechers}\nup = '100 kB/s'\narrive = 'uniform 4 s'\n"
+    );
+    std::fs::write(folder.join("net.toml"), scenario).expect("a folder of our own");
+    let [toml, capture, torrent, page] =
+        ["net.toml", "net.pcapng", "net.torrent", "page.html"].map(|name| folder.join(name));
+    let [toml, capture, torrent, html] =
+        [&toml, &capture, &torrent, &page].map(|path| path.to_str().expect("UTF-8"));
+    let sim = ["lab", "sim", toml, "--record", capture, "--write-torrent", torrent, "--snap", "headers"];
+    for arguments in [&sim[..], &["analyze", capture, "--torrent", torrent, "--html", html]] {
+        let (code, _, errors) = run(arguments);
+        assert_eq!(code, 0, "{errors}");
+    }
+    page
+}
+
+#[test]
+fn a_network_shows_who_has_what_when_and_who_gave_whom() {
+    let Some(mut browser) = Browser::start() else { return };
+    let axe = axe();
+    let folder = scratch_folder();
+    for (leechers, rows) in [(6, vec!["seed-1", "leecher-1"]), (40, vec!["seed", "leecher"])] {
+        let page = write_page_of_network(folder.path(), leechers);
+        for (width, theme) in [(1400, "light"), (1400, "dark"), (390, "light")] {
+            browser.emulate("", &[("prefers-color-scheme", theme)]);
+            browser.resize(width, 900);
+            browser.open(&page, "");
+            assert_eq!(faults(&browser), [""; 0]);
+            if let Some(axe) = &axe {
+                assert_eq!(
+                    broken_rules_of_access(&mut browser, axe),
+                    json!([]),
+                    "{leechers} at {width}, {theme}"
+                );
+            }
+            let sizes = browser.evaluate("[document.documentElement.scrollWidth, innerWidth]");
+            assert!(sizes[0].as_u64() <= sizes[1].as_u64(), "{leechers} at {width}: {sizes}");
+        }
+        browser.resize(1400, 900);
+        browser.open(&page, "");
+        let heads = browser
+            .evaluate("[...document.querySelectorAll('.matrix tbody th')].map((head) => head.textContent)");
+        let heads: Vec<&str> = heads.as_array().expect("heads").iter().filter_map(Value::as_str).collect();
+        assert!(heads.starts_with(&rows) && heads.last() == Some(&"all that it took"), "{heads:?}");
+        // What leechers took is what all gave.
+        let sums = "(() => { const { rows, given } = data.swarm; const sum = (list) => list.reduce((a, b) => a + b, 0); \
+                    return [sum(given.flat()), sum(rows.map((row) => row.taken)), data.totals.received + data.totals.sent]; })()";
+        let sums = browser.evaluate(sums);
+        assert!(sums[0].as_u64() > Some(u64::from(leechers) * 512 * 1024 - 1), "{sums}");
+        assert_eq!([&sums[0], &sums[0]], [&sums[1], &sums[2]]);
+        // Everybody has everything in the end, and the pictures say so.
+        let title = if leechers == 6 { "Hosts" } else { "Groups of hosts" };
+        let marks =
+            browser.evaluate("bittrace.marks().map((surface) => [surface.title, surface.marks.length])");
+        let drawn = |title: &str| {
+            marks
+                .as_array()
+                .expect("marks")
+                .iter()
+                .any(|surface| surface[0] == title && surface[1].as_u64() > Some(0))
+        };
+        assert!(drawn(title) && drawn("Copies of pieces"), "{marks}");
+        let last = "(() => { const surface = page.course.surfaces.find((one) => one.spec.title === 'Copies of pieces'); \
+                    return surface.spec.table().rows.filter(([piece]) => piece === 'piece 3').pop()[2]; })()";
+        assert_eq!(browser.evaluate(last), json!(format!("{} copies", leechers + 1)));
+        let find = "(() => { const surface = page.course.surfaces.find((one) => one.spec.title === 'Copies of pieces'); \
+                    return surface.pick(surface.canvas.clientWidth - 12, 4).text(); })()";
+        let found = browser.evaluate(find);
+        assert_eq!(found[0], "piece 0");
+    }
+}
+
 #[test]
 fn what_far_ends_say_is_neither_an_element_nor_a_request() {
     let Some(mut browser) = Browser::start() else { return };

@@ -295,7 +295,7 @@ pub(crate) struct AnalyzeArguments {
     pub(crate) no_fold: bool,
     #[command(flatten)]
     pub(crate) key_logs: KeyLogs,
-    /// The address of the local host of the capture, or none: speakers are then initiator and responder; default: detected
+    /// The address of the local host of the capture, or none: speakers are then initiator and responder; default: detected, and none in captures of bittrace lab
     #[arg(long, value_name = "ADDR", value_parser = parse_local)]
     pub(crate) local: Option<LocalChoice>,
     /// Only messages from this moment on: RFC 3339, or seconds since the first packet
@@ -437,7 +437,7 @@ fn parse_local(text: &str) -> Result<LocalChoice, String> {
 fn parse_local_host(text: &str) -> Result<IpAddr, String> {
     match parse_local(text)? {
         LocalChoice::Host(address) => Ok(address),
-        LocalChoice::Detected | LocalChoice::Nobody => {
+        LocalChoice::Detected | LocalChoice::Nobody | LocalChoice::AsCaptured => {
             Err("this command follows one host of the capture; give its address".to_owned())
         }
     }

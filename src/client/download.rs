@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use bittrace_protocol::lsd::Beacon;
 use bittrace_protocol::magnet::Magnet;
-use bittrace_protocol::metainfo::PieceLayers;
+use bittrace_protocol::metainfo::{ChosenFiles, PieceLayers};
 use bittrace_protocol::node::Node;
 use bittrace_protocol::session::{Config, Identity, Session, Status};
 use bittrace_protocol::{HostPort, Metainfo, Timestamp};
@@ -28,7 +28,7 @@ use crate::{Error, Stop};
 /// How a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Every file is whole.
+    /// Every file that is wanted is whole.
     Complete,
     /// Pieces are missing, and nobody is left who could have them.
     Incomplete,
@@ -47,6 +47,8 @@ pub struct DownloadReport {
     pub status: Option<Status>,
     /// How long it took.
     pub elapsed: Duration,
+    /// The files that were wanted; `None` where the torrent was never known.
+    pub chosen: Option<ChosenFiles>,
     /// What was downloaded; `None` where a magnet link named it and no peer had its metadata.
     pub torrent: Option<Arc<Metainfo>>,
     /// The bytes of the torrent's info dictionary, where they came from peers.
@@ -83,14 +85,18 @@ impl Download {
     /// A download of a torrent.
     ///
     /// # Errors
-    /// [`Error::Unplaced`] where it is not known how the pieces lie, [`Error::NoPieceLayers`] where pieces have no hash.
+    /// [`Error::Unplaced`] where it is not known how the pieces lie, [`Error::NoPieceLayers`] where pieces have no hash,
+    /// [`Error::Choice`] where the torrent has not got the files that are wanted.
     pub fn new(torrent: Arc<Metainfo>, options: DownloadOptions) -> Result<Self, Error> {
         check_usable(&torrent)?;
+        options.config.files.find_in(&torrent)?;
         Ok(Self { what: Wanted::Torrent(torrent), options, stop: Stop::new() })
     }
 
-    /// A download of the torrent of a magnet link. The disk is not touched before peers have sent the metadata.
-    pub fn of_magnet(magnet: Magnet, options: DownloadOptions) -> Self {
+    /// A download of the torrent of a magnet link. The disk is not touched before peers have sent the metadata. The files that the
+    /// link chooses are wanted, unless the options choose some.
+    pub fn of_magnet(magnet: Magnet, mut options: DownloadOptions) -> Self {
+        options.config.files = magnet.choice(options.config.files);
         Self { what: Wanted::Magnet(magnet), options, stop: Stop::new() }
     }
 
@@ -156,11 +162,13 @@ async fn run_torrent(
         }
     };
     let (pieces_before, place) = (survey.verified.count(), Some(opened.place.clone()));
+    let chosen = opened.files.chosen.clone();
     let report = |outcome, status, left_out, recording| DownloadReport {
         outcome,
         pieces_before,
         status,
         elapsed: started.elapsed(),
+        chosen: Some(chosen.clone()),
         torrent: Some(torrent.clone()),
         metadata: None,
         piece_layers: PieceLayers::new(),
@@ -216,6 +224,7 @@ async fn run_magnet(
         pieces_before: late.pieces_before,
         status: Some(status),
         elapsed: started.elapsed(),
+        chosen: late.files.as_ref().map(|files| files.chosen.clone()),
         torrent: late.torrent,
         metadata: late.metadata,
         piece_layers: late.piece_layers,

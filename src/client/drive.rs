@@ -502,7 +502,7 @@ impl Driver {
         let network = self.network.clone();
         let mut ends = StreamEnds::default();
         let task = match endpoint {
-            Endpoint::Peer(address) => {
+            Endpoint::Peer(address) | Endpoint::UtpPeer(address, _) => {
                 ends.responder = Some(address);
                 self.tasks.spawn(network.dial(stream, vec![address], saying))
             }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bittrace_protocol::DecodeError;
+use bittrace_protocol::metainfo::ChoiceError;
 use thiserror::Error;
 
 /// Why a download could not be begun or carried on: what stood in the way, by name.
@@ -80,6 +81,9 @@ pub enum Error {
         /// The torrent's name.
         name: String,
     },
+    /// The files that are wanted are not those of the torrent.
+    #[error(transparent)]
+    Choice(#[from] ChoiceError),
     /// A torrent whose lengths come to more pieces than can be numbered.
     #[error("{name} has more pieces than can be numbered")]
     NoPieces {

@@ -1,16 +1,19 @@
 //! The bytes of a torrent on disk: where each lies, and the files that are open.
 //!
-//! A file bears the ending `.part` until all its pieces are verified. Padding is not stored: it is read as zeros.
+//! A file bears the ending `.part` until all its pieces are verified. Padding is not stored: it is read as zeros. Files that are not
+//! wanted are never written: a piece that such a file shares with one that is wanted is kept whole elsewhere, and read from there.
 
 use std::collections::VecDeque;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
-use bittrace_protocol::{Block, Geometry, Metainfo};
+use bittrace_protocol::metainfo::ChosenFiles;
+use bittrace_protocol::wire::PieceSet;
+use bittrace_protocol::{Block, Geometry, Metainfo, PieceIndex};
 use bytes::Bytes;
 
 use crate::Error;
@@ -18,6 +21,8 @@ use crate::folder::{Folder, PathEntry, Replace};
 use crate::layout::{Layout, PART_SUFFIX};
 use crate::left_out::{LeftOut, LeftOutReason};
 use crate::os::{self, MadeLink};
+use crate::shared_pieces::SharedPieces;
+use crate::slices::Slices;
 
 /// A torrent's files below its output folder. It is shared by the threads that write, read and hash.
 #[derive(Debug)]
@@ -26,6 +31,12 @@ pub(crate) struct Files {
     pub(crate) layout: Layout,
     pub(crate) torrent: Arc<Metainfo>,
     pub(crate) geometry: Geometry,
+    /// The files that are wanted.
+    pub(crate) chosen: ChosenFiles,
+    /// The pieces that lie in files that are wanted and in others.
+    shared: PieceSet,
+    /// Where such pieces are kept, those of earlier runs that wanted other files as well.
+    pub(crate) shared_pieces: SharedPieces,
     open: Mutex<OpenFiles>,
     /// Set once the user wants the run to end: a torrent may have so many files that a piece takes seconds.
     given_up: AtomicBool,
@@ -58,11 +69,20 @@ enum Handle {
 }
 
 impl Files {
-    pub(crate) fn new(folder: Folder, layout: Layout, torrent: Arc<Metainfo>, geometry: Geometry) -> Self {
+    pub(crate) fn new(
+        folder: Folder,
+        layout: Layout,
+        torrent: Arc<Metainfo>,
+        geometry: Geometry,
+        chosen: ChosenFiles,
+        shared_pieces: SharedPieces,
+    ) -> Self {
+        let shared = shared_of(&layout, &geometry, &chosen);
         let open = OpenFiles { stands: vec![Stands::Nothing; layout.places.len()], handles: VecDeque::new() };
         let left_out = Mutex::new(layout.left_out.clone());
         let given_up = AtomicBool::new(false);
-        Self { folder, layout, torrent, geometry, open: Mutex::new(open), given_up, left_out }
+        let open = Mutex::new(open);
+        Self { folder, layout, torrent, geometry, chosen, shared, shared_pieces, open, given_up, left_out }
     }
 
     /// Ends all that goes on between two files. What is verified by then stays verified.
@@ -83,6 +103,21 @@ impl Files {
     /// Whether a file is stored.
     pub(crate) fn is_stored(&self, file: usize) -> bool {
         self.layout.places.get(file).is_some_and(|place| place.path.is_some())
+    }
+
+    /// Whether a file is stored, and wanted: no other is made, written, renamed or removed.
+    pub(crate) fn is_wanted(&self, file: usize) -> bool {
+        self.is_stored(file) && self.chosen.has(file)
+    }
+
+    /// Whether anything is left that a later run with other files goes on with: unfinished files that are not wanted now, and pieces
+    /// that are kept for them.
+    pub(crate) fn any_left_for_later(&self) -> bool {
+        let open = self.lock();
+        let unfinished = open.stands.iter().enumerate().any(|(file, stands)| {
+            *stands == Stands::Unfinished && self.is_stored(file) && !self.chosen.has(file)
+        });
+        unfinished || !self.shared_pieces.pieces().is_empty()
     }
 
     /// Whether a file is stored and has no bytes. Such a file is made last: a torrent may have nothing but these.
@@ -165,7 +200,8 @@ impl Files {
     /// Makes the torrent's links (BEP 47), of which the layout has only safe ones. Nothing is replaced by a link. Whether all
     /// were made or left out: not when the run was given up before.
     pub(crate) fn make_links(&self) -> Result<bool, Error> {
-        for (at, link) in self.layout.links.iter().enumerate() {
+        let links = self.layout.links.iter().filter(|link| self.chosen.has(link.file));
+        for (at, link) in links.enumerate() {
             if at >= FILES_A_THREAD && self.is_given_up() {
                 return Ok(false);
             }
@@ -233,15 +269,19 @@ impl Files {
         Ok(())
     }
 
-    /// Writes bytes that follow each other in the row; `false` where the run was given up before all were written.
+    /// Writes bytes of a piece, which follow each other in the row; `false` where the run was given up before all were written.
     pub(crate) fn write(&self, start: u64, parts: &[Bytes]) -> Result<bool, Error> {
+        let (piece, begin) = self.piece_at(start);
+        if self.shared.contains(piece) {
+            self.shared_pieces.write(piece, begin, parts)?;
+        }
         let mut parts = Slices::new(parts);
         for range in self.geometry.files_in(start..start + parts.left) {
             if self.is_given_up() {
                 return Ok(false);
             }
             let length = range.bytes.end - range.bytes.start;
-            let Some(path) = self.path(range.file) else {
+            let Some(path) = self.path(range.file).filter(|_| self.chosen.has(range.file)) else {
                 parts.skip(length);
                 continue;
             };
@@ -254,8 +294,32 @@ impl Files {
         Ok(true)
     }
 
-    /// Reads bytes of the row; `false` where the run was given up before all were read.
-    pub(crate) fn read(&self, span: Range<u64>, mut into: &mut [u8]) -> Result<bool, Error> {
+    /// Reads bytes of a piece, given as they stand in the row; `false` where the run was given up before all were read.
+    pub(crate) fn read(&self, span: Range<u64>, into: &mut [u8]) -> Result<bool, Error> {
+        Ok(self.read_shared(span.clone(), into)? || self.read_files(span, into)?)
+    }
+
+    /// The same of a piece that is kept apart from the files; `false` where it is not.
+    pub(crate) fn read_shared(&self, span: Range<u64>, into: &mut [u8]) -> Result<bool, Error> {
+        let (piece, begin) = self.piece_at(span.start);
+        if span.is_empty() || !self.shared_pieces.read(piece, begin, into)? {
+            return Ok(false);
+        }
+        // What came as padding was kept as it came.
+        let mut rest = into;
+        for range in self.geometry.files_in(span) {
+            let length = usize::try_from(range.bytes.end - range.bytes.start).unwrap_or(usize::MAX);
+            let (part, after) = rest.split_at_mut(length.min(rest.len()));
+            if self.torrent.files[range.file].is_padding() {
+                part.fill(0);
+            }
+            rest = after;
+        }
+        Ok(true)
+    }
+
+    /// The same from the files alone.
+    pub(crate) fn read_files(&self, span: Range<u64>, mut into: &mut [u8]) -> Result<bool, Error> {
         for range in self.geometry.files_in(span) {
             if self.is_given_up() {
                 return Ok(false);
@@ -274,6 +338,21 @@ impl Files {
             })?;
         }
         Ok(true)
+    }
+
+    /// Writes bytes of a file that is wanted and not finished.
+    pub(crate) fn write_file(&self, file: usize, start: u64, bytes: &[u8]) -> Result<(), Error> {
+        let handle = self.handle(file, Handle::Writable)?;
+        os::write_all_at(&handle, bytes, start).map_err(|source| {
+            let path = self.folder.shown(&self.path(file).unwrap_or_default(), PART_SUFFIX);
+            Error::File { action: "write", path, source }
+        })
+    }
+
+    /// The piece in which a byte of the row lies, and the place of the byte in it.
+    fn piece_at(&self, at: u64) -> (PieceIndex, u32) {
+        let length = u64::from(self.geometry.piece_length());
+        (PieceIndex(u32::try_from(at / length).unwrap_or(u32::MAX)), (at % length) as u32)
     }
 
     /// Reads a block, with zeros where it goes on after its file.
@@ -346,57 +425,23 @@ impl Stands {
     }
 }
 
-/// What is left of a row of slices.
-struct Slices<'a> {
-    slices: &'a [Bytes],
-    /// How much of the first one is gone.
-    gone: usize,
-    left: u64,
-}
-
-impl<'a> Slices<'a> {
-    fn new(slices: &'a [Bytes]) -> Self {
-        Self { slices, gone: 0, left: slices.iter().map(|slice| slice.len() as u64).sum() }
-    }
-
-    fn skip(&mut self, count: u64) {
-        self.left -= count;
-        self.gone += usize::try_from(count).unwrap_or(usize::MAX);
-        while let Some((first, rest)) = self.slices.split_first() {
-            if self.gone < first.len() {
-                break;
+/// The pieces in which bytes of files lie that are wanted, and of others that are stored.
+fn shared_of(layout: &Layout, geometry: &Geometry, chosen: &ChosenFiles) -> PieceSet {
+    let (mut wanted, mut others) =
+        (PieceSet::none(geometry.piece_count()), PieceSet::none(geometry.piece_count()));
+    if !chosen.is_all() {
+        for (file, _) in layout.places.iter().enumerate().filter(|(_, place)| place.path.is_some()) {
+            let pieces = if chosen.has(file) { &mut wanted } else { &mut others };
+            for piece in geometry.pieces_of(file) {
+                pieces.insert(PieceIndex(piece));
             }
-            self.gone -= first.len();
-            self.slices = rest;
         }
     }
-
-    fn write_to(&mut self, file: &File, mut range: Range<u64>) -> io::Result<()> {
-        while range.start < range.end {
-            let mut wanted = usize::try_from(range.end - range.start).unwrap_or(usize::MAX);
-            let mut gone = self.gone;
-            let mut vector = Vec::with_capacity(self.slices.len().min(MAX_SLICES));
-            for slice in self.slices.iter().take(MAX_SLICES) {
-                let slice = &slice[gone..];
-                gone = 0;
-                let slice = &slice[..slice.len().min(wanted)];
-                wanted -= slice.len();
-                vector.push(IoSlice::new(slice));
-                if wanted == 0 {
-                    break;
-                }
-            }
-            let written = match os::write_vectored_at(file, &vector, range.start) {
-                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Ok(written) => written as u64,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(error),
-            };
-            self.skip(written);
-            range.start += written;
-        }
-        Ok(())
+    let mut shared = PieceSet::none(geometry.piece_count());
+    for piece in wanted.iter().filter(|&piece| others.contains(piece)) {
+        shared.insert(piece);
     }
+    shared
 }
 
 /// How many threads wait for the disk at most when many files are finished, and from how many files on there is another:
@@ -405,5 +450,3 @@ const FINISHING_THREADS: usize = 8;
 const FILES_A_THREAD: usize = 8;
 /// Torrents have more files than a process may open.
 const MAX_OPEN: usize = 64;
-/// What Linux takes at once is 1,024.
-const MAX_SLICES: usize = 512;

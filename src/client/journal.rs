@@ -80,7 +80,11 @@ impl Journal {
         let mut record = [0; RECORD];
         loop {
             match records.read_exact(&mut record) {
-                Ok(()) => read_record(record, &mut remembered.verified),
+                Ok(()) => {
+                    if let Some(piece) = piece_of(record) {
+                        remembered.verified.insert(piece);
+                    }
+                }
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(Some(remembered)),
                 Err(error) => return Err(error),
             }
@@ -146,20 +150,19 @@ fn header(info_hash: InfoHash, piece_count: u32) -> Vec<u8> {
 }
 
 /// A piece's number, and its complement, so that bytes that were never written are no record.
-fn record(piece: PieceIndex) -> [u8; RECORD] {
+pub(crate) fn record(piece: PieceIndex) -> [u8; RECORD] {
     let [a, b, c, d] = piece.0.to_be_bytes();
     [a, b, c, d, !a, !b, !c, !d]
 }
 
-fn read_record(found: [u8; RECORD], verified: &mut PieceSet) {
+/// The piece that a record names; `None` where it is no record.
+pub(crate) fn piece_of(found: [u8; RECORD]) -> Option<PieceIndex> {
     let [a, b, c, d, ..] = found;
     let piece = PieceIndex(u32::from_be_bytes([a, b, c, d]));
-    if record(piece) == found {
-        verified.insert(piece);
-    }
+    (record(piece) == found).then_some(piece)
 }
 
-const RECORD: usize = 8;
+pub(crate) const RECORD: usize = 8;
 /// So many records are read beyond two a piece.
 const EXTRA_RECORDS: u64 = 1024;
 

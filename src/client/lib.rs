@@ -57,6 +57,8 @@ mod pool;
 mod proxies;
 mod record;
 mod recording_path;
+mod shared_pieces;
+mod slices;
 mod stop;
 mod storage;
 mod tls;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bittrace_protocol::dht::SearchResult;
+use bittrace_protocol::metainfo::ChosenFiles;
 use bittrace_protocol::session::{Event, PeerView, Status};
 use bittrace_protocol::wire::PieceSet;
 use bittrace_protocol::{Metainfo, PieceIndex};
@@ -29,6 +30,13 @@ pub enum Notice {
     ReadOnly {
         /// The folder, or the file in it that cannot be written.
         path: PathBuf,
+    },
+    /// Not all files of the torrent are wanted.
+    Chosen {
+        /// The files that are.
+        chosen: ChosenFiles,
+        /// How many pieces their bytes lie in.
+        pieces: u32,
     },
     /// What is on disk is being hashed: so many of so many bytes.
     Checking {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
+use bittrace_protocol::metainfo::FileChoice;
 use bittrace_protocol::wire::PieceSet;
 use bittrace_protocol::{Geometry, Metainfo};
 use tokio::sync::mpsc::UnboundedSender;
@@ -19,6 +20,7 @@ use crate::journal::{Journal, Remembered};
 use crate::layout::{Layout, RootName};
 use crate::notice::Notice;
 use crate::options::DownloadOptions;
+use crate::shared_pieces::SharedPieces;
 use crate::storage::{Storage, spawn};
 use crate::verify::{Resume, Survey, Surveyor};
 
@@ -27,6 +29,7 @@ use crate::verify::{Resume, Survey, Surveyor};
 pub(crate) struct DiskPlan {
     output: PathBuf,
     root_name: RootName,
+    choice: FileChoice,
     resume: Resume,
     replace: Replace,
     repair: bool,
@@ -54,6 +57,7 @@ impl DiskPlan {
         Self {
             output: options.output.clone(),
             root_name: options.root_name,
+            choice: options.config.files.clone(),
             resume: options.resume,
             replace: if options.overwrite { Replace::Always } else { Replace::Never },
             repair: options.repair,
@@ -67,6 +71,7 @@ impl DiskPlan {
         notice: &mut impl FnMut(Notice),
     ) -> Result<OpenedTorrent, Error> {
         let geometry = check_usable(&torrent)?.clone();
+        let chosen = self.choice.find_in(&torrent)?;
         let layout = Layout::with_root(&torrent, self.root_name);
         let (count, names) = layout.renamed(&torrent, MAX_RENAMED);
         if count > 0 {
@@ -85,8 +90,20 @@ impl DiskPlan {
             }
             Err(error) => return Err(error),
         };
+        let length = geometry.piece_length();
+        let shared = match SharedPieces::open(&folder, &root, torrent.info_hash, length, pieces) {
+            Ok(shared) => shared,
+            Err(error) => {
+                // Why it could not begin is worth more than why something is left of it.
+                let _ = journal.map_or(Ok(()), |journal| journal.remove_if_empty(&folder));
+                return Err(error);
+            }
+        };
+        if !chosen.is_all() {
+            notice(Notice::Chosen { chosen: chosen.clone(), pieces: chosen.pieces(&torrent).count() });
+        }
         Ok(OpenedTorrent {
-            files: Arc::new(Files::new(folder, layout, torrent.clone(), geometry)),
+            files: Arc::new(Files::new(folder, layout, torrent.clone(), geometry, chosen, shared)),
             torrent,
             journal,
             place,

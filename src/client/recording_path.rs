@@ -58,6 +58,7 @@ impl Files {
         let names = [
             (journal.name(), "it is the state file of the torrent"),
             (journal.lock_name(), "it is the lock of the torrent's name"),
+            (self.shared_pieces.name(), "it is the file of shared pieces of the torrent"),
         ];
         let below = self.below(path);
         for (name, what) in names {

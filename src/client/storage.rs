@@ -309,13 +309,17 @@ impl Worker {
 struct Finisher {
     files: Arc<Files>,
     verified: PieceSet,
-    /// The state file; `None` once the torrent is whole, and where nothing can be written because it was whole before.
+    /// The state file; `None` once nothing is left to remember, and where nothing can be written because it was whole before.
     journal: Option<Journal>,
     /// What is served from must not be replaced by another run either.
     lock: Option<Lock>,
     replace: Replace,
     /// How many pieces of each file are not verified.
     missing: Vec<u32>,
+    /// How many of the wanted files have such pieces.
+    incomplete: usize,
+    /// Whether all that was to be done is done.
+    ended: bool,
     /// Whether a file lacks its final name although all its pieces are verified, because the run was given up. The next
     /// run gives the file its name.
     left_unfinished: bool,
@@ -331,7 +335,20 @@ impl Finisher {
         events: UnboundedSender<DriverEvent>,
     ) -> Self {
         let missing = missing_pieces(&files, &verified);
-        Self { files, verified, journal, lock: None, replace, missing, left_unfinished: false, events }
+        let incomplete =
+            missing.iter().enumerate().filter(|(file, missing)| **missing > 0 && files.is_wanted(*file));
+        Self {
+            incomplete: incomplete.count(),
+            files,
+            verified,
+            journal,
+            lock: None,
+            replace,
+            missing,
+            left_unfinished: false,
+            ended: false,
+            events,
+        }
     }
 
     fn run(mut self, committed: &Receiver<Vec<PieceIndex>>) {
@@ -364,7 +381,8 @@ impl Finisher {
             }
             for range in self.files.geometry.piece_files(piece) {
                 self.missing[range.file] -= 1;
-                if self.missing[range.file] == 0 && self.files.is_stored(range.file) {
+                if self.missing[range.file] == 0 && self.files.is_wanted(range.file) {
+                    self.incomplete -= 1;
                     whole.push(range.file);
                 }
             }
@@ -375,12 +393,19 @@ impl Finisher {
         self.end()
     }
 
-    /// With every piece verified the files without bytes and the links are made. Then nothing is left to remember.
+    /// With every wanted piece verified the wanted files without bytes and the links are made. Then nothing is left to remember, but
+    /// for what later runs go on with that want other files.
     fn end(&mut self) -> Result<(), Error> {
-        if self.left_unfinished || self.journal.is_none() || !self.verified.is_all() {
+        let any_missing = match self.files.chosen.is_all() {
+            // Padding may have pieces of its own.
+            true => !self.verified.is_all(),
+            false => self.incomplete > 0,
+        };
+        if self.left_unfinished || self.ended || self.journal.is_none() || any_missing {
             return Ok(());
         }
-        let empty = (0..self.files.layout.places.len()).filter(|&file| self.files.is_empty(file));
+        let files = 0..self.files.layout.places.len();
+        let empty = files.filter(|&file| self.files.is_empty(file) && self.files.is_wanted(file));
         for (at, file) in empty.enumerate() {
             // A few files take no time, and a run that has few more to make is complete.
             if at >= FEW && self.files.is_given_up() {
@@ -393,7 +418,9 @@ impl Finisher {
         if !self.files.make_links()? {
             return Ok(());
         }
-        if let Some(journal) = self.journal.take() {
+        self.ended = true;
+        let is_over = self.files.chosen.is_all() || !self.files.any_left_for_later();
+        if is_over && let Some(journal) = self.journal.take() {
             self.lock = Some(journal.remove(&self.files.folder)?);
         }
         let _ = self.events.send(DriverEvent::AllFinished);

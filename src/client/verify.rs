@@ -1,5 +1,6 @@
 //! What of a torrent is on disk before a run begins: every piece whose bytes are all there is hashed.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::thread;
 
 use bittrace_protocol::PieceIndex;
+use bittrace_protocol::geometry::FileRange;
 use bittrace_protocol::metainfo::PieceVerdict;
 use bittrace_protocol::wire::PieceSet;
 
@@ -57,6 +59,31 @@ pub(crate) struct Surveyor<'a> {
     pub(crate) progress: &'a (dyn Fn(u64, u64) + Sync),
 }
 
+/// Reads bytes of a piece from where it is kept.
+type ReadPiece = fn(&Files, Range<u64>, &mut [u8]) -> Result<bool, Error>;
+
+/// Which pieces are right.
+struct Found {
+    verified: PieceSet,
+    /// Those of them that are not in the files, or not all of them, and were kept apart.
+    kept_apart: PieceSet,
+}
+
+impl Found {
+    const fn nothing(piece_count: u32) -> Self {
+        Self { verified: PieceSet::none(piece_count), kept_apart: PieceSet::none(piece_count) }
+    }
+
+    fn insert(&mut self, piece: PieceIndex) {
+        self.verified.insert(piece);
+    }
+
+    fn insert_kept_apart(&mut self, piece: PieceIndex) {
+        self.verified.insert(piece);
+        self.kept_apart.insert(piece);
+    }
+}
+
 /// What stands where a file belongs.
 #[derive(Debug, Clone, Copy)]
 struct Standing {
@@ -77,22 +104,23 @@ impl Surveyor<'_> {
         let none = || PieceSet::none(self.remembered.verified.total());
         let nothing =
             |verified| Survey { verified, damaged: Vec::new(), finished: Vec::new(), changed: false };
-        let Some(standing) = self.look_at_all()? else { return Ok(nothing(none())) };
-        let verified = match self.resume {
-            Resume::Ignore => none(),
+        let Some(mut standing) = self.look_at_all()? else { return Ok(nothing(none())) };
+        let Found { verified, kept_apart } = match self.resume {
+            Resume::Ignore => Found::nothing(self.remembered.verified.total()),
             Resume::Trust => self.believe(&standing),
             Resume::Verify => self.verify(&standing),
         };
         let missing = missing_pieces(self.files, &verified);
         if let Some((path, source)) = self.read_only.take() {
             let is_finished = |(file, standing): (usize, &Standing)| {
-                !self.files.is_stored(file) || standing.length.is_some() && self.files.suffix(file).is_empty()
+                !self.files.is_wanted(file) || standing.length.is_some() && self.files.suffix(file).is_empty()
             };
-            if verified.is_all() && standing.iter().enumerate().all(is_finished) || self.files.is_given_up() {
+            let wanted = self.files.chosen.pieces(&self.files.torrent);
+            let missing = wanted.iter().filter(|&piece| !verified.contains(piece)).count() as u32;
+            if missing == 0 && standing.iter().enumerate().all(is_finished) || self.files.is_given_up() {
                 return Ok(nothing(verified));
             }
-            let pieces = verified.total();
-            return Err(Error::ReadOnly { path, missing: pieces - verified.count(), pieces, source });
+            return Err(Error::ReadOnly { path, missing, pieces: wanted.count(), source });
         }
         let wrong = self.wrong(&standing, &verified);
         // Whatever stands in the way is found before anything is changed.
@@ -103,7 +131,9 @@ impl Surveyor<'_> {
             }
             self.check(file, standing, &missing, &verified, &wrong)?;
         }
+        self.adopt(&kept_apart, &mut standing)?;
         let (finished, changed) = self.settle_all(&standing, &missing)?;
+        self.keep_apart_only(&kept_apart)?;
         let damaged = match self.resume {
             Resume::Verify => {
                 self.remembered.verified.iter().filter(|&piece| !verified.contains(piece)).collect()
@@ -140,8 +170,9 @@ impl Surveyor<'_> {
         let Some(path) = self.files.path(file) else { return Ok(Standing::NOTHING) };
         let finished = survey.look(&path, "")?;
         let part = survey.look(&path, PART_SUFFIX)?;
+        let is_wanted = self.files.is_wanted(file);
         for (found, suffix) in [(finished, ""), (part, PART_SUFFIX)] {
-            if found == PathEntry::Other {
+            if found == PathEntry::Other && is_wanted {
                 return Err(Error::Exists { path: self.files.folder.shown(&path, suffix) });
             }
         }
@@ -153,7 +184,7 @@ impl Surveyor<'_> {
             }
             (_, PathEntry::File(length)) => (Some(length), false),
             // A file that was cut short is repaired as well.
-            (PathEntry::File(length), PathEntry::Nothing) if self.repair && wanted > 0 => {
+            (PathEntry::File(length), PathEntry::Nothing) if self.repair && wanted > 0 && is_wanted => {
                 (Some(length), true)
             }
             _ => (None, false),
@@ -167,12 +198,16 @@ impl Surveyor<'_> {
         Ok(Standing { finished, part, length })
     }
 
-    fn believe(&self, standing: &[Standing]) -> PieceSet {
-        let mut believed = PieceSet::none(self.remembered.verified.total());
-        for piece in self.remembered.verified.iter().filter(|&piece| self.is_there(piece, standing)) {
-            believed.insert(piece);
+    fn believe(&self, standing: &[Standing]) -> Found {
+        let mut found = Found::nothing(self.remembered.verified.total());
+        for piece in self.remembered.verified.iter() {
+            match self.is_there(piece, standing) {
+                true => found.insert(piece),
+                false if self.files.shared_pieces.has(piece) => found.insert_kept_apart(piece),
+                false => {}
+            }
         }
-        believed
+        found
     }
 
     /// Whether every byte of a piece can be read.
@@ -183,24 +218,33 @@ impl Surveyor<'_> {
         })
     }
 
-    fn verify(&self, standing: &[Standing]) -> PieceSet {
+    fn verify(&self, standing: &[Standing]) -> Found {
         let count = self.remembered.verified.total();
         let candidates: Vec<_> =
-            (0..count).map(PieceIndex).filter(|&piece| self.is_there(piece, standing)).collect();
+            (0..count).map(PieceIndex).filter(|&piece| self.can_be_read(piece, standing)).collect();
         let sizes = candidates.iter().filter_map(|&piece| self.files.geometry.piece_size(piece));
         let total = sizes.map(u64::from).sum();
         let (next, done) = (AtomicU32::new(0), AtomicU64::new(0));
-        let verified = Mutex::new(PieceSet::none(count));
+        let found = Mutex::new(Found::nothing(count));
         let work = || {
             let mut buffer = vec![0; READ];
             while !self.files.is_given_up() {
                 let number = next.fetch_add(1, Ordering::Relaxed);
                 let Some(&piece) = candidates.get(number as usize) else { break };
                 let Some(span) = self.files.geometry.piece_span(piece) else { continue };
-                let right = (self.remembered.verified.contains(piece) || !self.is_hollow(piece))
-                    && self.is_right(piece, span.clone(), &mut buffer);
-                if right && let Ok(mut verified) = verified.lock() {
-                    verified.insert(piece);
+                let in_files = self.is_there(piece, standing)
+                    && (self.remembered.verified.contains(piece) || !self.is_hollow(piece))
+                    && self.is_right(piece, span.clone(), &mut buffer, Files::read_files);
+                let apart = !in_files
+                    && self.files.shared_pieces.has(piece)
+                    && self.is_right(piece, span.clone(), &mut buffer, Files::read_shared)
+                    && self.fits(piece, standing, &mut buffer);
+                if let Ok(mut found) = found.lock() {
+                    match (in_files, apart) {
+                        (true, _) => found.insert(piece),
+                        (false, true) => found.insert_kept_apart(piece),
+                        (false, false) => {}
+                    }
                 }
                 let length = span.end - span.start;
                 (self.progress)(done.fetch_add(length, Ordering::Relaxed) + length, total);
@@ -210,7 +254,96 @@ impl Surveyor<'_> {
             scope.spawn(work);
             work();
         });
-        verified.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+        found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Whether a piece can be read, from the files or where it is kept apart from them.
+    fn can_be_read(&self, piece: PieceIndex, standing: &[Standing]) -> bool {
+        self.is_there(piece, standing) || self.files.shared_pieces.has(piece)
+    }
+
+    /// Whether what is kept apart of a piece is what finished files have of it, which are not written to.
+    fn fits(&self, piece: PieceIndex, standing: &[Standing], buffer: &mut [u8]) -> bool {
+        let is_finished = |file| self.files.is_wanted(file) && self.files.suffix(file).is_empty();
+        let ranges = self.files.geometry.piece_files(piece);
+        ranges.into_iter().filter(|range| is_finished(range.file)).all(|range| {
+            standing[range.file].length.is_some_and(|length| range.bytes.end <= length)
+                && matches!(
+                    self.each_part_kept_apart(&range, buffer, |kept, start| {
+                        let mut found = vec![0; kept.len()];
+                        let file = self.files.reader(range.file)?;
+                        Ok(os::read_exact_at(&file, &mut found, start).is_ok() && found == kept)
+                    }),
+                    Ok(true)
+                )
+        })
+    }
+
+    /// Reads what is kept apart of a file, part by part: bytes, and where they begin in the file. Whether `act` wants all.
+    fn each_part_kept_apart(
+        &self,
+        range: &FileRange,
+        buffer: &mut [u8],
+        mut act: impl FnMut(&[u8], u64) -> Result<bool, Error>,
+    ) -> Result<bool, Error> {
+        let file_start = self.files.geometry.file_start(range.file).unwrap_or(0);
+        let mut at = range.bytes.start;
+        while at < range.bytes.end {
+            let count = usize::try_from(range.bytes.end - at).unwrap_or(usize::MAX).min(buffer.len());
+            let span = file_start + at..file_start + at + count as u64;
+            if !self.files.read_shared(span, &mut buffer[..count])? || !act(&buffer[..count], at)? {
+                return Ok(false);
+            }
+            at += count as u64;
+        }
+        Ok(true)
+    }
+
+    /// Gives files that are wanted now their bytes of pieces that earlier runs kept apart, because these files were not wanted then.
+    fn adopt(&self, kept_apart: &PieceSet, standing: &mut [Standing]) -> Result<(), Error> {
+        let mut buffer = vec![0; READ];
+        let mut written = BTreeSet::new();
+        for piece in kept_apart.iter() {
+            for range in self.files.geometry.piece_files(piece) {
+                let is_open = self.files.is_wanted(range.file)
+                    && (standing[range.file].length.is_none() || !self.files.suffix(range.file).is_empty());
+                if !is_open || self.files.is_given_up() {
+                    continue;
+                }
+                self.each_part_kept_apart(&range, &mut buffer, |bytes, start| {
+                    self.files.write_file(range.file, start, bytes).map(|()| true)
+                })?;
+                written.insert(range.file);
+            }
+        }
+        for file in written {
+            let length = self.files.layout.places[file].length;
+            standing[file].length = standing[file].length.or(Some(length));
+            // What was kept apart is forgotten next.
+            let path = || self.files.folder.shown(&self.files.path(file).unwrap_or_default(), PART_SUFFIX);
+            os::sync_content(&*self.files.reader(file)?).map_err(|source| Error::File {
+                action: "write",
+                path: path(),
+                source,
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Keeps those pieces apart from the files that are right there, and lie in a file that is not wanted.
+    fn keep_apart_only(&self, kept_apart: &PieceSet) -> Result<(), Error> {
+        if self.files.is_given_up() {
+            return Ok(());
+        }
+        let is_unwanted =
+            |range: &FileRange| self.files.is_stored(range.file) && !self.files.is_wanted(range.file);
+        for piece in self.files.shared_pieces.pieces() {
+            let files = self.files.geometry.piece_files(piece);
+            if !kept_apart.contains(piece) || !files.iter().any(is_unwanted) {
+                self.files.shared_pieces.forget(piece);
+            }
+        }
+        self.files.shared_pieces.remove_if_empty()
     }
 
     /// Whether a piece was never written: where a file has no data yet, there is nothing to hash.
@@ -225,13 +358,13 @@ impl Surveyor<'_> {
     }
 
     /// Whether a piece can be read, and has the hashes of the torrent.
-    fn is_right(&self, piece: PieceIndex, span: Range<u64>, buffer: &mut [u8]) -> bool {
+    fn is_right(&self, piece: PieceIndex, span: Range<u64>, buffer: &mut [u8], read: ReadPiece) -> bool {
         let torrent = &self.files.torrent;
         let mut digester = torrent.digester(piece);
         let mut at = span.start;
         while at < span.end {
             let count = usize::try_from(span.end - at).unwrap_or(usize::MAX).min(buffer.len());
-            if !self.files.read(at..at + count as u64, &mut buffer[..count]).unwrap_or(false) {
+            if !read(self.files, at..at + count as u64, &mut buffer[..count]).unwrap_or(false) {
                 return false;
             }
             digester.update(&buffer[..count]);
@@ -257,10 +390,12 @@ impl Surveyor<'_> {
         let wanted = self.files.layout.places[file].length;
         let is_finished = self.files.suffix(file).is_empty();
         if wanted == 0 {
-            return if matches!(standing.finished, PathEntry::File(1..)) { in_the_way("") } else { Ok(()) };
+            let is_in_the_way =
+                self.files.is_wanted(file) && matches!(standing.finished, PathEntry::File(1..));
+            return if is_in_the_way { in_the_way("") } else { Ok(()) };
         }
         let pieces = self.files.geometry.pieces_of(file);
-        if matches!(standing.finished, PathEntry::File(_)) {
+        if self.files.is_wanted(file) && matches!(standing.finished, PathEntry::File(_)) {
             let has_length = standing.finished == PathEntry::File(wanted);
             let some_right = || pieces.clone().any(|piece| verified.contains(PieceIndex(piece)));
             let wrong = pieces.clone().map(PieceIndex).find(|&piece| wrong.contains(piece));
@@ -279,6 +414,7 @@ impl Surveyor<'_> {
                 };
             }
         }
+        // From here on the state file says that unfinished files are ours, also those of files that are not wanted now.
         if matches!(standing.part, PathEntry::File(1..)) && !self.remembered.ours {
             let some_right = pieces.clone().any(|piece| verified.contains(PieceIndex(piece)));
             if !some_right {
@@ -292,7 +428,10 @@ impl Surveyor<'_> {
     /// them, were changed later.
     fn wrong(&self, standing: &[Standing], verified: &PieceSet) -> PieceSet {
         let mut wrong = PieceSet::none(verified.total());
-        let is_finished = |file: usize| !self.files.is_stored(file) || self.files.suffix(file).is_empty();
+        // What stands where a file belongs that is not wanted may be anything.
+        let is_finished = |file: usize| {
+            !self.files.is_stored(file) || self.files.is_wanted(file) && self.files.suffix(file).is_empty()
+        };
         for piece in (0..verified.total()).map(PieceIndex).filter(|&piece| !verified.contains(piece)) {
             if self.is_there(piece, standing)
                 && self.files.geometry.piece_files(piece).iter().all(|range| is_finished(range.file))
@@ -324,7 +463,7 @@ impl Surveyor<'_> {
                 return Ok((Vec::new(), changed));
             }
             // A file without bytes is made when everything else is there.
-            if !self.files.is_stored(file) || self.files.is_empty(file) {
+            if !self.files.is_wanted(file) || self.files.is_empty(file) {
                 continue;
             }
             if self.resume == Resume::Ignore {

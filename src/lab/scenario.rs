@@ -76,6 +76,8 @@ impl Default for TorrentPlan {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrackerPlan {
+    /// What it speaks.
+    pub kind: TrackerKind,
     /// When peers are to announce again.
     pub interval: Span,
     /// How many peers it names at the most.
@@ -88,8 +90,19 @@ pub struct TrackerPlan {
 
 impl Default for TrackerPlan {
     fn default() -> Self {
-        Self { interval: Span(Duration::from_secs(1800)), numwant: 50, fails: Vec::new(), poison: None }
+        let interval = Span(Duration::from_secs(1800));
+        Self { kind: TrackerKind::Http, interval, numwant: 50, fails: Vec::new(), poison: None }
     }
+}
+
+/// What a tracker speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TrackerKind {
+    /// HTTP (BEP 3).
+    Http,
+    /// UDP (BEP 15).
+    Udp,
 }
 
 /// What all links have in common.

@@ -70,6 +70,8 @@ pub struct GroupSummary {
     pub done: usize,
     /// How long the file took from the arrival of each host that has it.
     pub took: Option<Quantiles>,
+    /// The most time from the arrival of a host to its first block; `None` where one that came got none.
+    pub first_block: Option<f64>,
     /// Bytes of blocks that its hosts gave.
     pub uploaded: u64,
     /// Bytes of blocks that its hosts took.
@@ -105,6 +107,7 @@ impl GroupSummary {
             came: hosts().filter(|host| host.arrived_at.is_some()).count(),
             done: hosts().filter(|host| host.done_at.is_some()).count(),
             took: Quantiles::of(hosts().filter_map(HostReport::took)),
+            first_block: first_block(hosts()),
             uploaded: hosts().map(|host| host.uploaded).sum(),
             downloaded: hosts().map(|host| host.downloaded).sum(),
             used: used(hosts()),
@@ -208,12 +211,20 @@ const NUMBERS_OF_GROUPS: &[Number<GroupSummary>] = &[
     ("first", |group| group.took.map(|took| took.least)),
     ("took", |group| group.took.map(|took| took.median)),
     ("last", |group| group.took.map(|took| took.most)),
+    ("first_block", |group| group.first_block),
     ("ratio", GroupSummary::ratio),
     ("used", |group| group.used),
     ("jain", |group| group.jain),
     ("dials", |group| Some(group.dials as f64)),
     ("bans", |group| Some(group.bans as f64)),
 ];
+
+/// The most time from arrival to the first block; `None` where nobody came, or one that came got no block.
+fn first_block<'a>(hosts: impl Iterator<Item = &'a HostReport>) -> Option<f64> {
+    let came = hosts.filter_map(|host| Some((host.arrived_at?, host.first_block_at)));
+    let waited: Option<Vec<f64>> = came.map(|(arrived, first)| Some(first? - arrived)).collect();
+    waited?.into_iter().max_by(f64::total_cmp)
+}
 
 /// Bytes that left on links up, of those that could have; `None` where no link has a limit.
 fn used<'a>(hosts: impl Iterator<Item = &'a HostReport>) -> Option<f64> {

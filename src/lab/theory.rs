@@ -11,8 +11,10 @@ use crate::scenario::{Arrival, Departure, Role, Scenario};
 /// `None` where the scenario has no seed or no leecher, or where no link limits anything.
 pub fn lower_bound(scenario: &Scenario) -> Option<f64> {
     let size = scenario.torrent.size.0 as f64;
-    let groups =
-        |role: Role| scenario.peers.iter().filter(move |group| group.role == role && group.count > 0);
+    let groups = |role: Role| {
+        let peers = scenario.peers.iter().filter(|group| !group.behaviour.is_stranger());
+        peers.filter(move |group| group.role == role && group.count > 0)
+    };
     let up = |role: Role| groups(role).map(|group| f64::from(group.count) * group.up.0).sum::<f64>();
     let leechers: f64 = groups(Role::Leecher).map(|group| f64::from(group.count)).sum();
     let seed_up = up(Role::Seed);

@@ -13,9 +13,10 @@ use rustc_hash::FxHashMap;
 use crate::LabError;
 use crate::content::Content;
 use crate::network::{ConnectionId, Connections, EndId, HostId, window_under_loss};
-use crate::scenario::{Hosts, Scenario, StopWhen};
+use crate::scenario::{Hosts, Scenario, StopWhen, TrackerKind};
 use crate::tracker::Tracker;
 
+mod datagrams;
 mod drive;
 mod flow;
 mod host;
@@ -24,10 +25,12 @@ mod options;
 mod recording;
 mod report;
 mod script;
+mod stranger;
 
 pub use options::{Snap, WorldOptions};
 pub use report::{HostReport, Run};
 
+use datagrams::Datagrams;
 use host::{Host, Presence};
 use measures::Measures;
 use recording::Recording;
@@ -47,6 +50,7 @@ pub struct World<'a> {
     hosts: Vec<Host>,
     by_address: FxHashMap<IpAddr, HostId>,
     connections: Connections,
+    datagrams: Datagrams,
     /// What of a request has come to the tracker.
     requests: FxHashMap<EndId, Vec<u8>>,
     /// The most that a window may be.
@@ -82,6 +86,8 @@ enum What {
     Wake(HostId),
     /// A connection is open for the end that opened it.
     Opened(ConnectionId),
+    /// The first packet of a connection has come to the other end, where the capture is taken.
+    Called(ConnectionId),
     /// A connection has come to the other end.
     Accepted(ConnectionId),
     /// Nobody listened.
@@ -94,10 +100,14 @@ enum What {
     Delivered(EndId),
     /// An end knows more of what was delivered.
     Known(EndId),
+    /// A datagram has come.
+    Datagram(u64),
     /// An end has closed, and the other learns it.
     Ended(EndId),
     /// A slow host has read a block.
     Read(HostId),
+    /// A stranger acts.
+    Pester(HostId),
     /// Something of the scenario's events.
     Act(usize),
     /// A sample of the run is taken.
@@ -111,7 +121,11 @@ impl<'a> World<'a> {
     /// When the capture cannot be written.
     pub fn new(scenario: &Scenario, options: WorldOptions<'a>) -> Result<Self, LabError> {
         let seed = options.seed.unwrap_or(scenario.seed);
-        let announce = format!("http://{}:{TRACKER_PORT}/announce", host::tracker_address());
+        let scheme = match scenario.tracker.kind {
+            TrackerKind::Http => "http",
+            TrackerKind::Udp => "udp",
+        };
+        let announce = format!("{scheme}://{}:{TRACKER_PORT}/announce", host::tracker_address());
         let content = Content::new(&scenario.torrent, Some(&announce))
             .map_err(|error| LabError::Unfit(format!("the torrent: {error}")))?;
         let start = START;
@@ -143,6 +157,7 @@ impl<'a> World<'a> {
             unfinished: hosts.iter().filter(|host| host.is_to_finish()).count(),
             by_address,
             connections: Connections::default(),
+            datagrams: Datagrams::default(),
             requests: FxHashMap::default(),
             most_window: window_under_loss(scenario.link.loss, scenario.link.mtu),
             most_queue: scenario.link.queue.0,
@@ -194,17 +209,20 @@ impl<'a> World<'a> {
         self.happened += 1;
         match what {
             What::Join(host) => self.join(host)?,
-            What::Leave(host) => self.tell(host, Input::Stop)?,
+            What::Leave(host) => self.leave_by_itself(host)?,
             What::Wake(host) => self.wake(host)?,
             What::Opened(connection) => self.opened(connection)?,
+            What::Called(connection) => self.record_opening(connection)?,
             What::Accepted(connection) => self.accepted(connection)?,
             What::Refused(host, stream) => self.tell(host, Input::Closed(stream, CloseReason::Refused))?,
             What::Left(host) => self.left(host)?,
             What::Came(end) => self.came(end)?,
             What::Delivered(end) => self.delivered(end)?,
             What::Known(end) => self.known(end)?,
+            What::Datagram(number) => self.datagram_came(number)?,
             What::Ended(end) => self.ended(end)?,
             What::Read(host) => self.read(host)?,
+            What::Pester(host) => self.pester(host)?,
             What::Act(number) => self.act(number)?,
             What::Sample => self.sample(),
         }
@@ -220,12 +238,24 @@ impl<'a> World<'a> {
     /// A host comes: its session begins.
     fn join(&mut self, number: HostId) -> Result<(), LabError> {
         let host = &mut self.hosts[number as usize];
-        host.begin(&self.content, self.now);
         host.capacity_since = self.now;
         if let Some(stay) = host.stay {
             self.cause(self.now + stay, What::Leave(number));
         }
+        let host = &mut self.hosts[number as usize];
+        if host.pestering.is_some() {
+            return self.begin_to_pester(number);
+        }
+        host.begin(&self.content, self.now);
         self.tell(number, Input::Tick)
+    }
+
+    /// A host goes: a session says so to others first, a stranger to nobody.
+    fn leave_by_itself(&mut self, number: HostId) -> Result<(), LabError> {
+        match self.hosts[number as usize].pestering {
+            Some(_) => self.gone(number),
+            None => self.tell(number, Input::Stop),
+        }
     }
 
     fn wake(&mut self, number: HostId) -> Result<(), LabError> {

@@ -14,7 +14,7 @@ use thiserror::Error;
 use crate::HostPort;
 use crate::bencode;
 use crate::id::from_hex;
-use crate::metainfo::PieceLayers;
+use crate::metainfo::{FileChoice, PieceLayers, number_ranges};
 use crate::tracker::http::{Escaping, percent_decode};
 use crate::{Hex, InfoHash, Metainfo};
 
@@ -166,6 +166,20 @@ pub enum MagnetError {
 }
 
 impl Magnet {
+    /// The files that are wanted where a user chose these: the user's choice comes before that of the link.
+    pub fn choice(&self, own: FileChoice) -> FileChoice {
+        if own.is_all() { FileChoice::of_numbers(&self.select) } else { own }
+    }
+
+    /// The numbers of the files that it chooses, as in a link; `None` where it chooses none.
+    pub fn selection_text(&self) -> Option<String> {
+        let ranges = self.select.iter().map(|range| match range.start() == range.end() {
+            true => range.start().to_string(),
+            false => format!("{}-{}", range.start(), range.end()),
+        });
+        (!self.select.is_empty()).then(|| ranges.collect::<Vec<_>>().join(","))
+    }
+
     /// A link with nothing but info hashes.
     pub const fn new(hashes: InfoHashes) -> Self {
         Self {
@@ -263,7 +277,7 @@ impl FromStr for Magnet {
                 "x.pe" => magnet.peers.push(text().parse().map_err(|_| wrong(ENDPOINT))?),
                 "dht" => magnet.nodes.push(text().parse().map_err(|_| wrong(ENDPOINT))?),
                 "so" => {
-                    let select = selection(&text());
+                    let select = number_ranges(&text());
                     magnet.select.extend(select.ok_or_else(|| wrong("numbers of files, as in 0,2,4-6"))?);
                 }
                 _ => magnet.others.push((name.to_owned(), value.to_owned())),
@@ -284,13 +298,7 @@ impl fmt::Display for Magnet {
         parts.extend(self.web_seeds.iter().map(|url| ("ws", escaped(url))));
         parts.extend(self.peers.iter().map(|peer| ("x.pe", peer.to_string())));
         parts.extend(self.nodes.iter().map(|node| ("dht", node.to_string())));
-        if !self.select.is_empty() {
-            let ranges = self.select.iter().map(|range| match range.start() == range.end() {
-                true => range.start().to_string(),
-                false => format!("{}-{}", range.start(), range.end()),
-            });
-            parts.push(("so", ranges.collect::<Vec<_>>().join(",")));
-        }
+        parts.extend(self.selection_text().map(|numbers| ("so", numbers)));
         let others = self.others.iter().map(|(name, value)| (name.as_str(), value.clone()));
         f.write_str(SCHEME)?;
         for (number, (name, value)) in parts.into_iter().chain(others).enumerate() {
@@ -373,17 +381,6 @@ fn from_base32(digits: &str) -> Option<[u8; 20]> {
         }
     }
     (at == hash.len()).then_some(hash)
-}
-
-/// Reads the numbers of files and ranges of them (BEP 53).
-fn selection(text: &str) -> Option<Vec<RangeInclusive<u32>>> {
-    let number = |digits: &str| digits.parse::<u32>().ok().filter(|_| !digits.starts_with('+'));
-    let ranges = text.split(',').map(|part| {
-        let (first, last) = part.split_once('-').unwrap_or((part, part));
-        let (first, last) = (number(first)?, number(last)?);
-        (first <= last).then_some(first..=last)
-    });
-    ranges.collect()
 }
 
 fn escaped(text: &str) -> String {

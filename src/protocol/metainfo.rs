@@ -16,10 +16,13 @@ use crate::geometry::Geometry;
 use crate::merkle::Hash;
 use crate::{DecodeError, InfoHash, PieceIndex};
 
+mod choice;
 mod digest;
 mod files;
 mod trees;
 
+pub(crate) use choice::number_ranges;
+pub use choice::{ChoiceError, ChosenFiles, FileChoice};
 pub use digest::{PieceDigest, PieceDigester, PieceVerdict};
 pub use files::{File, Name};
 pub use trees::{PieceHash, PieceHasher, TreePiece};

@@ -110,12 +110,16 @@ impl Node {
         self.now = now;
         match input {
             Input::Session(input) => {
+                let is_described = matches!(input, session::Input::Described(..));
                 self.dht_hears(now, &input);
                 if let Some(input) = self.on_input(input) {
                     self.session.handle(now, input);
                 }
                 self.leave_dht_if_private(now);
                 self.leave_lsd_if_private();
+                if is_described {
+                    self.follow_all_hashes(now);
+                }
             }
             Input::Datagram(from, bytes) => {
                 let is_taken = match DatagramOwner::of(&bytes) {
@@ -165,7 +169,9 @@ impl Node {
                 }
                 output => output,
             };
-            if matches!(output, session::Output::Event(session::Event::Complete)) {
+            // A node of the DHT is told of seeds of the whole torrent only (BEP 33).
+            let completed = matches!(output, session::Output::Event(session::Event::Complete));
+            if completed && self.session.is_complete() {
                 self.dht_completed();
             }
             if let Some(output) = self.on_output(output) {

@@ -46,6 +46,7 @@ mod encryption;
 mod handshake;
 mod hash_serving;
 mod have_schedule;
+mod holepunch;
 mod http_proxy;
 mod io;
 mod layer_fetch;
@@ -82,8 +83,8 @@ pub use config::{Config, SeedGoal};
 pub use encryption::{EncryptionPolicy, EncryptionProfile};
 pub use http_proxy::{HttpProxy, ProxyChoice};
 pub use io::{
-    CloseReason, DisconnectReason, Endpoint, Event, Identity, Input, Output, PeerWay, SessionStreamId,
-    Transport, Violation,
+    CloseReason, DisconnectReason, Endpoint, Event, Identity, Input, Output, PeerWay, SearchState,
+    SessionStreamId, Transport, UtpDial, Violation,
 };
 pub use memory_disk::MemoryDisk;
 pub use profile::{
@@ -93,7 +94,7 @@ pub use profile::{
 pub use schedule::{HaveStep, RequestStep, Schedule};
 pub use server_url::ServerUrl;
 pub use swarm::PeerSource;
-pub use view::{MessageCounts, MetadataStatus, PeerView, Status};
+pub use view::{LayerStatus, MessageCounts, MetadataStatus, PeerView, Status};
 
 use core::{Core, SessionState, StreamIds};
 use encryption::Way;
@@ -132,9 +133,8 @@ impl Session {
         }
         self.core.now = now;
         // The first step ends a session that has nobody to turn to.
-        if let Input::Searching(searching) = input {
-            self.core.has_searched |= self.core.is_searching && !searching;
-            self.core.is_searching = searching;
+        if let Input::Searching(search) = input {
+            self.core.search = search;
         }
         if self.core.state == SessionState::New {
             self.advance(now);
@@ -153,6 +153,11 @@ impl Session {
             Input::Opened(stream, address) => self.tell_server(now, stream, ServerInput::Opened(address)),
             Input::Resolved(name, addresses) => self.core.resolved(name, addresses),
             Input::Accepted(stream, address) => self.accepted(now, stream, address),
+            Input::OverUtp(stream) => {
+                if let Some(peer) = self.peers.get_mut(stream) {
+                    peer.over_utp = true;
+                }
+            }
             Input::Sent(stream, count) => self.sent(now, stream, count),
             Input::Closed(stream, reason) => match self.peers.remove(stream) {
                 Some(mut peer) => self.core.forget(now, &mut peer, DisconnectReason::Closed(reason)),
@@ -193,14 +198,24 @@ impl Session {
         Output::Wait(self.next_timer().map(|(at, _)| if started { at.max(least) } else { at }))
     }
 
-    /// Whether every piece is there, verified.
+    /// Whether every piece is there, verified, those of files that are not wanted as well.
     pub fn is_complete(&self) -> bool {
         self.core.is_complete()
+    }
+
+    /// Whether every piece of the [wanted files](Config::files) is there, verified.
+    pub fn has_all_wanted(&self) -> bool {
+        self.core.has_all_wanted()
     }
 
     /// The info hash of its torrent.
     pub fn info_hash(&self) -> InfoHash {
         self.core.torrent.info_hash()
+    }
+
+    /// Says that its driver carries connections over uTP as well.
+    pub(crate) const fn note_utp(&mut self) {
+        self.core.has_utp = true;
     }
 
     /// Everything that peers have its torrent by: both hashes of a hybrid torrent (BEP 52).
@@ -217,8 +232,8 @@ impl Session {
     fn start(&mut self) {
         let core = &mut self.core;
         core.state = SessionState::Running;
-        let complete = core.is_complete();
-        if !core.torrent.is_usable() || (complete && core.config.seeding.is_none()) {
+        let complete = core.has_all_wanted();
+        if !core.is_usable() || (complete && core.config.seeding.is_none()) {
             if complete {
                 core.outputs.push_back(Output::Event(Event::Complete));
             }
@@ -253,6 +268,7 @@ impl Session {
             return;
         }
         self.greet(self.core.now);
+        self.punch_holes(self.core.now);
         let deferred = std::mem::take(&mut self.core.deferred);
         deferred.leaves_came.into_iter().for_each(|piece| self.leave_senders_of_bad_blocks(piece));
         for (stream, block) in deferred.answered_elsewhere {
@@ -274,7 +290,7 @@ impl Session {
             true => (1, 1),
             false => (core.config.max_peers, core.config.max_half_open),
         };
-        if core.is_complete() || core.swarm.is_quiet(now) || self.peers.len() >= most {
+        if core.has_all_wanted() || core.swarm.is_quiet(now) || self.peers.len() >= most {
             return;
         }
         let connecting = || self.peers.iter().filter(|peer| peer.phase == Phase::Connecting);
@@ -284,16 +300,27 @@ impl Session {
             let takes_invented = invented < MAX_HALF_OPEN_INVENTED;
             let Some(address) = self.core.swarm.next(now, takes_invented) else { return };
             invented += usize::from(self.core.swarm.is_invented(address));
-            let stream = self.core.streams.next();
-            self.core.totals.peers_tried += 1;
-            let policy = self.core.config.profile.encryption.policy;
-            let way = self.core.swarm.way(address).unwrap_or(policy.first_way());
-            let told = PeerWay { transport: Transport::Tcp, encrypted: way == Way::Encrypted };
-            self.core.outputs.push_back(Output::Event(Event::Trying { stream, peer: address, way: told }));
-            self.core.outputs.push_back(Output::Open(stream, Endpoint::Peer(address)));
-            self.add_peer(now, stream, address, Some(way));
+            let endpoint = match self.core.has_utp {
+                true => self.core.swarm.endpoint(address),
+                false => Endpoint::Peer(address),
+            };
+            self.dial(now, address, endpoint);
             connecting += 1;
         }
+    }
+
+    /// Connects to a peer.
+    fn dial(&mut self, now: Timestamp, address: SocketAddr, endpoint: Endpoint) {
+        let stream = self.core.streams.next();
+        self.core.totals.peers_tried += 1;
+        let policy = self.core.config.profile.encryption.policy;
+        let way = self.core.swarm.way(address).unwrap_or(policy.first_way());
+        let over_utp = matches!(endpoint, Endpoint::UtpPeer(..));
+        let transport = if over_utp { Transport::Utp } else { Transport::Tcp };
+        let told = PeerWay { transport, encrypted: way == Way::Encrypted };
+        self.core.outputs.push_back(Output::Event(Event::Trying { stream, peer: address, way: told }));
+        self.core.outputs.push_back(Output::Open(stream, endpoint));
+        self.add_peer(now, stream, address, Some(way));
     }
 
     /// Adds a peer that is `dialled` in this way, or that called.
@@ -330,12 +357,12 @@ impl Session {
     fn is_exhausted(&self) -> bool {
         let core = &self.core;
         if !self.peers.is_empty()
-            || core.is_complete()
+            || core.has_all_wanted()
             || core.swarm.any_hopeful()
             || !core.resolving.is_empty()
             || core.announcer.is_asking()
             || core.web_seeds.is_at_work()
-            || core.is_searching
+            || core.search == SearchState::UnderWay
             // What has come may be the last that was missing.
             || core.unstored > 0
             || core.picker.any_hashing()
@@ -343,7 +370,7 @@ impl Session {
             return false;
         }
         let enough = core.config.rounds.is_some_and(|rounds| {
-            let in_vain = core.has_searched || core.web_seeds.have_ended();
+            let in_vain = core.search == SearchState::Over || core.web_seeds.have_ended();
             core.announcer.rounds() >= rounds || (in_vain && core.announcer.is_at_its_end())
         });
         let nobody_connects = core.config.single_peer || core.config.port == 0;
@@ -377,13 +404,14 @@ impl Session {
         core.outputs.push_back(Output::Done);
     }
 
-    /// Every piece is there.
+    /// Every piece that is wanted is there.
     fn completed(&mut self, now: Timestamp) {
         let core = &mut self.core;
         core.completed_at = Some(now);
         core.close_web_seeds();
         core.outputs.push_back(Output::Event(Event::Complete));
-        if core.config.profile.announce.says_completed {
+        // BEP 3: of a download of the whole torrent.
+        if core.config.profile.announce.says_completed && core.is_complete() {
             core.announcer.complete();
         }
         if core.config.seeding.is_none() {
@@ -391,12 +419,20 @@ impl Session {
             self.end(now);
             return;
         }
-        // Two who have everything have nothing to say to each other.
+        // Of two who want nothing, one with everything, neither has anything to say to the other.
         let seeds = self.peers.iter().filter(|peer| peer.pieces().is_all() && peer.phase == Phase::Open);
         for stream in seeds.map(|peer| peer.stream).collect::<Vec<_>>() {
             self.disconnect(now, stream, DisconnectReason::Finished);
         }
+        self.tell_partial_seed(now);
         self.peers.mark_all_dirty();
+    }
+
+    /// Tells the peers that nothing more is wanted, where what we have does not say that.
+    fn tell_partial_seed(&mut self, now: Timestamp) {
+        if self.core.is_partial_seed() {
+            self.peers.iter_mut().for_each(|peer| self.core.tell_upload_only(now, peer));
+        }
     }
 
     fn advance_announcer(&mut self, now: Timestamp) {
@@ -440,7 +476,7 @@ impl Session {
     fn wants_peers(&self) -> bool {
         let config = &self.core.config;
         let few = if config.single_peer { 1 } else { (config.max_peers / 2).max(1) };
-        !self.is_complete() && self.peers.len() + self.core.swarm.waiting() < few
+        !self.core.has_all_wanted() && self.peers.len() + self.core.swarm.waiting() < few
     }
 }
 

@@ -11,8 +11,8 @@ mod piece_set;
 
 pub use azureus::{AzureusMessage, MAX_AZUREUS_MESSAGE, azureus_frame, begins_azureus};
 pub use extended::{
-    Content, ExtendedHandshake, Extension, Holepunch, HolepunchKind, METADATA_PIECE, Metadata, MetadataKind,
-    Pex, PexPeer,
+    Content, ExtendedHandshake, Extension, Holepunch, HolepunchError, HolepunchKind, METADATA_PIECE,
+    Metadata, MetadataKind, Pex, PexPeer,
 };
 pub use framing::{Frame, LengthFault, MAX_MESSAGE, frame, length_fault};
 pub use handshake::{HANDSHAKE_LENGTH, Handshake, PROTOCOL, Prefix, ReservedBit, handshake_prefix};

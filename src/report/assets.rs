@@ -27,6 +27,7 @@ pub const ANALYZE_SCRIPT: &str = script!(
     "traffic",
     "answers",
     "pieces",
+    "swarm",
     "lifelines",
     "ladder",
     "detail",

@@ -46,6 +46,7 @@ mod hosts;
 mod lanes;
 mod latencies;
 mod rails;
+mod swarm;
 mod torrents;
 
 use std::sync::Arc;
@@ -67,6 +68,7 @@ use findings::FindingsSeen;
 use hosts::Hosts;
 use lanes::Lanes;
 use latencies::{AnswerSeen, LatenciesSeen};
+use swarm::SwarmSeen;
 use torrents::Torrents;
 
 pub use askers::MOST_MARKS;
@@ -75,6 +77,7 @@ pub use data::*;
 pub use findings::MOST_MESSAGES;
 pub use hosts::{HostKey, MOST_HOSTS};
 pub use lanes::MOST_LANES;
+pub use swarm::MOST_SWARM_ROWS;
 pub use torrents::MOST_FILES;
 
 /// A [`Course`] that is being gathered.
@@ -92,6 +95,7 @@ pub struct CourseBuilder {
     bytes: BytesSeen,
     torrents: Torrents,
     latencies: LatenciesSeen,
+    swarm: SwarmSeen,
     sums: BlockSums,
 }
 
@@ -129,6 +133,7 @@ impl CourseBuilder {
             bytes: BytesSeen::new(),
             torrents: Torrents::default(),
             latencies: LatenciesSeen::new(),
+            swarm: SwarmSeen::new(),
             sums: BlockSums::default(),
         }
     }
@@ -147,6 +152,7 @@ impl CourseBuilder {
         let (t, n) = (clock.micros(record.at), self.before + record.number);
         self.hosts.add(record);
         self.counts.add(record, t);
+        self.swarm.add(record, &self.pieces, t);
         self.findings.add(record, t, n);
         let end = match record.body.protocol() {
             Protocol::HttpTracker | Protocol::UdpTracker | Protocol::Dht | Protocol::Lsd => {
@@ -183,6 +189,9 @@ impl CourseBuilder {
         if let (Some(Message::Piece { index, begin, block }), Some(repeat)) = (record.peer_message(), repeat)
         {
             parts.push(Part { piece: *index, begin: *begin, length: block.len() as u32, repeat });
+        }
+        if let (Some((piece, begin, length)), Some(repeat)) = (record.cut_block(), repeat) {
+            parts.push(Part { piece, begin, length, repeat });
         }
         if let Body::WebSeed(_) = record.body {
             let torrent = record.torrent.and_then(|hash| self.pieces.torrent(hash)).map(Arc::clone);
@@ -248,6 +257,7 @@ impl CourseBuilder {
             *(if is_out { &mut end.sent } else { &mut end.received }) += bytes;
         }
         self.bytes.add(end, is_out, t, bytes);
+        self.swarm.gave(record, bytes);
         let receiver = record.destination.ip();
         let block = BlockSeen { t, n, receiver, piece, begin, length, end, is_out, repeat };
         self.torrents.block(record.torrent, &self.pieces, block);
@@ -266,6 +276,9 @@ impl CourseBuilder {
         let local_host = local
             .map(|address| LocalHost { address: address.to_string(), client: self.hosts.client(address) });
         let totals = self.sums.totals(summary, pieces.as_ref(), self.lanes.count(), ends.met);
+        let shared = self.swarm.torrent().and_then(|torrent| self.pieces.torrent(torrent));
+        let shared = shared.and_then(|torrent| Some(torrent.placement()?.piece_count()));
+        let swarm = self.swarm.finish(capture.hosts(), &self.hosts, shared);
         let (hosts, other_hosts, host_by_key) = self.hosts.finish(local);
         let (lanes, other_lanes) = self.lanes.finish(&chosen, &ends, summary, local, clock);
         let lane_by_stream = lanes.iter().enumerate().map(|(at, lane)| (lane.stream, at)).collect();
@@ -290,6 +303,7 @@ impl CourseBuilder {
             blocks,
             pieces,
             latencies: self.latencies.finish(&ends),
+            swarm,
             totals,
             other_ends: ends.others,
             ends: ends.list,
@@ -315,6 +329,7 @@ impl BlockSums {
             sent: self.sent,
             again: self.again,
             again_after_wrong_hash: self.again_after_wrong_hash,
+            cut_blocks: summary.torrents.rows().iter().map(|torrent| torrent.cut_blocks).sum(),
             verified: known.map_or(0, |pieces| pieces.verified),
             pieces: known.map_or(0, |pieces| pieces.count.into()),
         }

@@ -12,6 +12,7 @@ mod message_columns;
 mod message_row;
 mod sentence;
 mod shell;
+mod swarm;
 mod tables;
 
 use std::fmt::{self, Write as _};
@@ -153,6 +154,7 @@ impl CapturePage<'_> {
         self.write_incomplete(html)?;
         head::write_findings(&self.course.findings, html)?;
         html.push_str(COURSE);
+        swarm::write_swarm(&self.course, html)?;
         if self.messages.count() > 0 {
             html.push_str(LADDER);
         }

@@ -29,7 +29,7 @@ mod tests;
 
 pub use annotate::{AnnotateError, Annotated, MAX_COMMENT};
 pub use error::TraceError;
-pub use host_names::HostName;
+pub use host_names::{HostGroups, HostName};
 pub(crate) use host_names::{IPV4_NAMES, IPV6_NAMES, NAME_RESOLUTION};
 
 use compression::Compression;
@@ -334,6 +334,12 @@ impl Capture {
             CaptureFormat::PcapNg(pcapng) => pcapng.hosts(),
             _ => &[],
         }
+    }
+
+    /// Whether a pcapng says that it was taken between all its hosts, as far as it was read: its interface is called `core`, as
+    /// in the captures of `bittrace lab`.
+    pub fn is_between_hosts(&self) -> bool {
+        matches!(&self.format, CaptureFormat::PcapNg(pcapng) if pcapng.is_between_hosts())
     }
 
     /// How many packets were read.

@@ -42,6 +42,8 @@ pub(crate) struct Annotator {
     local: Option<IpAddr>,
     /// Whether no host is local.
     has_no_local: bool,
+    /// Whether the capture may say that no host is local.
+    may_have_no_local: bool,
     torrents: HashMap<InfoHash, Arc<Metainfo>, RandomState>,
     // Boxed: a table has room for twice as many as it holds.
     peers: FxHashMap<StreamId, Box<PeerPair>>,
@@ -91,6 +93,7 @@ impl Annotator {
         let mut annotator = Self {
             local: options.local.host(),
             has_no_local: options.local == LocalChoice::Nobody,
+            may_have_no_local: options.local == LocalChoice::AsCaptured,
             torrents: HashMap::default(),
             peers: FxHashMap::default(),
             pairs: HashMap::default(),
@@ -140,6 +143,11 @@ impl Annotator {
     /// The address of the host the capture is about, as far as is known.
     pub(crate) const fn local(&self) -> Option<IpAddr> {
         self.local
+    }
+
+    /// The capture says that it was taken between all its hosts: that counts where nobody chose, and no host is local yet.
+    pub(crate) const fn learn_that_no_host_is_local(&mut self) {
+        self.has_no_local |= self.may_have_no_local && self.local.is_none();
     }
 
     /// Whether no host is local, and speakers are initiator and responder.

@@ -40,7 +40,7 @@ pub use burst::{
     Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamOpening,
 };
 pub use capture::{
-    AnnotateError, Annotated, Capture, CapturedPacket, Cut, HostName, MAX_COMMENT, TraceError,
+    AnnotateError, Annotated, Capture, CapturedPacket, Cut, HostGroups, HostName, MAX_COMMENT, TraceError,
 };
 pub use clear::{ClearCapture, ClearTally, ClearWriter};
 pub use dissect::{ConnectionEnd, Dissected, Dissector};

@@ -203,6 +203,15 @@ impl Record {
         self.body.peer_message()
     }
 
+    /// The block of a piece message of which the capture has the head and not all the rest, as where packets are cut: which
+    /// piece, where the block begins in it, and its length.
+    pub fn cut_block(&self) -> Option<(PieceIndex, u32, u32)> {
+        match &self.body {
+            Body::Unreadable(_, Unreadable::Opaque(Reason::Fragment(fragment))) => fragment.cut_block(),
+            _ => None,
+        }
+    }
+
     /// How many bytes of the stream the record stands for: its own, or those that a gap lost, as far as that is known.
     pub fn length(&self) -> u64 {
         self.body.length(&self.bytes)

@@ -22,8 +22,8 @@ mod headers;
 #[cfg(test)]
 mod tests;
 
-use block::Block;
 pub use block::write_all_vectored;
+use block::{BETWEEN_HOSTS, Block};
 pub use copier::PacketCopier;
 
 /// Writes connections and datagrams as a capture of raw IP packets with nanosecond times.
@@ -67,6 +67,19 @@ impl<W: Write> Recorder<W> {
     ///
     /// When the writer fails, here as in all methods.
     pub fn new(writer: W, comment: &str) -> io::Result<Self> {
+        Self::named(writer, comment, "")
+    }
+
+    /// Begins a capture of a whole network, taken between all its hosts, so that none is local to readers.
+    ///
+    /// # Errors
+    ///
+    /// When the writer fails.
+    pub fn between_hosts(writer: W, comment: &str) -> io::Result<Self> {
+        Self::named(writer, comment, BETWEEN_HOSTS)
+    }
+
+    fn named(writer: W, comment: &str, interface_name: &str) -> io::Result<Self> {
         let mut recorder = Self {
             writer,
             block: Block::default(),
@@ -78,7 +91,7 @@ impl<W: Write> Recorder<W> {
         let comment =
             if comment.is_empty() { SYNTHESISED.to_owned() } else { format!("{comment}\n{SYNTHESISED}") };
         recorder.block.section(&comment, &mut recorder.writer)?;
-        recorder.block.interface(LinkType::RAW.0, &mut recorder.writer)?;
+        recorder.block.interface(LinkType::RAW.0, interface_name, &mut recorder.writer)?;
         Ok(recorder)
     }
 

@@ -31,6 +31,9 @@ pub enum LocalChoice {
     Host(IpAddr),
     /// None: the capture has a network of equal hosts, and each speaker is initiator or responder.
     Nobody,
+    /// None where the capture says that it was taken between all its hosts, as those of `bittrace lab` do; otherwise the one that
+    /// the messages point to.
+    AsCaptured,
 }
 
 impl LocalChoice {
@@ -38,7 +41,7 @@ impl LocalChoice {
     pub const fn host(self) -> Option<IpAddr> {
         match self {
             Self::Host(address) => Some(address),
-            Self::Detected | Self::Nobody => None,
+            Self::Detected | Self::Nobody | Self::AsCaptured => None,
         }
     }
 }
@@ -46,7 +49,7 @@ impl LocalChoice {
 impl std::fmt::Display for LocalChoice {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Detected => f.write_str("detected"),
+            Self::Detected | Self::AsCaptured => f.write_str("detected"),
             Self::Host(address) => address.fmt(f),
             Self::Nobody => f.write_str("none"),
         }
@@ -201,6 +204,9 @@ impl Trace {
             }
         }
         if let Some(next) = self.ready.get_mut(self.passed) {
+            if self.about.is_between_hosts() {
+                self.annotator.learn_that_no_host_is_local();
+            }
             self.annotator.annotate(next);
         }
         self.shown = true;
@@ -237,7 +243,7 @@ impl Trace {
         self.annotator.local()
     }
 
-    /// Whether no host is local ([`LocalChoice::Nobody`]), so that speakers are initiator and responder.
+    /// Whether no host is local ([`LocalChoice::Nobody`], [`LocalChoice::AsCaptured`]), so that speakers are initiator and responder.
     pub const fn has_no_local(&self) -> bool {
         self.annotator.has_no_local()
     }

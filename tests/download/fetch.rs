@@ -50,6 +50,19 @@ fn standard_output_has_one_thing_alone() {
     assert_eq!(object["info_hash"], hash.to_string());
 }
 
+/// There is no tracker, and no node of the DHT is known: the well-known ones are not asked from an address that leads nowhere.
+#[test]
+fn a_link_that_leads_to_nobody_is_given_up() {
+    let folder = scratch_folder();
+    let link = format!("magnet:?xt=urn:btih:{}", "0".repeat(40));
+    let fetched = folder.path().join("fetched.torrent").to_string_lossy().into_owned();
+    let alone = ["--port", "0", "--listen", "127.0.0.1", "--rounds", "1"];
+    let output = bittrace(&[&["torrent", "fetch", &link, "-o", &fetched][..], &alone].concat());
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(code(&output), 2, "{told}");
+    assert!(told.contains("no peer sent the metadata"), "{told}");
+}
+
 #[test]
 fn what_cannot_be_kept_apart_is_refused_before_anybody_is_asked() {
     let folder = scratch_folder();

@@ -22,7 +22,7 @@ pub(crate) struct KnownBeforehand {
     torrent: Vec<PathBuf>,
     #[command(flatten)]
     key_logs: KeyLogs,
-    /// The address of the local host of the captures, or none: speakers are then initiator and responder; default: detected
+    /// The address of the local host of the captures, or none: speakers are then initiator and responder; default: detected, and none in captures of bittrace lab
     #[arg(long, value_name = "ADDR", value_parser = parse_local)]
     local: Option<LocalChoice>,
 }
@@ -33,7 +33,7 @@ impl KnownBeforehand {
     /// # Errors
     /// When a torrent or a key log cannot be read.
     pub(crate) fn options(&self) -> anyhow::Result<TraceOptions> {
-        input::options(&self.torrent, &self.key_logs, self.local.unwrap_or_default())
+        input::options(&self.torrent, &self.key_logs, self.local.unwrap_or(LocalChoice::AsCaptured))
     }
 }
 

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 use bittrace_protocol::HostPort;
+use bittrace_protocol::metainfo::FileChoice;
 use clap::{Args, Parser, ValueEnum};
 
-use super::texts::{ALLOW_LOCAL_HELP, DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP, UTP_HELP};
+use super::texts::{
+    ALLOW_LOCAL_HELP, DOWNLOAD_AFTER, DOWNLOAD_EXAMPLES, ENCRYPTION_HELP, SELECT_HELP, UTP_HELP,
+};
 use super::{Arguments, Command};
 
 /// Download a torrent.
@@ -20,6 +23,9 @@ pub(crate) struct DownloadArguments {
     /// The folder for the files
     #[arg(short, long, value_name = "DIR", default_value = ".")]
     pub(crate) output: PathBuf,
+    /// Download these files alone: numbers such as 0,2,4-6, or names; can be repeated
+    #[arg(long, value_name = "FILES", long_help = SELECT_HELP)]
+    pub(crate) select: Vec<FileChoice>,
     /// Record every byte sent and received, as a capture for Wireshark and analyze; - is standard output
     #[arg(long, value_name = "FILE.pcapng")]
     pub(crate) record: Option<PathBuf>,

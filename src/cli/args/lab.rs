@@ -30,6 +30,9 @@ pub(crate) struct SimArguments {
     /// Record only the connections of these hosts, comma separated: names such as seed-1, or groups such as leecher
     #[arg(long, value_name = "HOST", value_delimiter = ',', requires = "record")]
     pub(crate) record_hosts: Vec<String>,
+    /// Take the capture at the link of this host: its own traffic alone, as it leaves and comes there
+    #[arg(long, value_name = "HOST", requires = "record", conflicts_with = "record_hosts")]
+    pub(crate) vantage: Option<String>,
     /// How much of each packet is recorded; default: whole, and headers where the peers take more than 2 GiB in all
     #[arg(long, value_enum, value_name = "SNAP", requires = "record")]
     pub(crate) snap: Option<SnapChoice>,

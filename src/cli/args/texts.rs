@@ -157,6 +157,7 @@ Examples:
   bittrace analyze net.pcapng --torrent net.torrent
   bittrace lab sim swarm.toml --seed 2 --format json | jq .groups
   bittrace lab sim swarm.toml --record - --record-hosts seed-1 | bittrace analyze -
+  bittrace lab sim swarm.toml --record one.pcapng --vantage leecher-3
 
 A scenario, with some of its keys; every key has a default:
   [torrent]
@@ -172,7 +173,8 @@ A scenario, with some of its keys; every key has a default:
   rtt = \"20..120 ms\"          drawn for each host; between two hosts the mean of theirs
   arrive = \"uniform 10 s\"     or \"at once\", \"at 30 s\", \"poisson 0.04/s\"
   leave = \"when done\"         or \"never\", \"after 600 s\", \"exp 1000 s\"
-  behaviour = \"ours\"          or \"free-rider\", \"liar\", \"slow\", \"like capture.pcapng\"
+  behaviour = \"ours\"          or \"free-rider\", \"liar\", \"slow\", \"like capture.pcapng\",
+                              \"sybil\", \"bitfield-flipper\", \"choke-flipper\"
   [[events]]
   at = \"300 s\"
   do = \"kill seed\"            or \"stop leecher-3\", \"cut up of leecher-3..9 to 10 kB/s\",
@@ -186,8 +188,8 @@ docs/lab.md explains them all; examples/lab has scenarios for a lecture.
 
 All clients are bittrace itself, under one pretend clock: the same scenario and seed give the same
 capture, byte for byte. The capture has each byte once, as a listener in the core of the network
-sees it, and the names of the hosts. TCP is a model: fair links of a fixed rate, delays, and
-windows; no packet is lost or comes twice.
+sees it, or at the link of one host (--vantage), and the names of the hosts. TCP is a model: fair
+links of a fixed rate, delays, and windows; no packet is lost or comes twice.
 
 Exit codes:
     0  done, and all that the scenario expects is so
@@ -427,9 +429,24 @@ The UDP port has the number of the TCP port. --record writes the UDP packets as 
 With --like, the default is what the capture shows: off if it has no connection over uTP.
 With --single-peer, the default is off.";
 
+pub(super) const SELECT_HELP: &str = "\
+Download these files alone; can be repeated
+
+  0,2,4-6     files by their numbers, which bittrace torrent show lists, from 0 (BEP 53)
+  sub/b.txt   a file by its path or by its name alone, or the files of a folder
+  '*.txt'     files by a pattern: * stands for any characters, ? for one
+
+A magnet link may choose files itself (so=0,2,4-6); --select comes before that choice.
+Only pieces in which bytes of these files lie are downloaded, and no other file is made.
+A piece that ends in another file is kept beside the download, in a hidden file
+(.NAME.HASH.bittrace-pieces): a later run with other files, or with all, goes on from
+there.";
+
 pub(super) const DOWNLOAD_EXAMPLES: &str = "\
 Examples:
   bittrace download file.torrent                      into this folder
+  bittrace download file.torrent --select 0,2,4-6     these files alone, by their numbers
+  bittrace download file.torrent --select '*.txt'     the files whose names end so
   bittrace download file.torrent --like ref.pcap --against ref.pcap
                                                       behave like a capture's client, and compare
   bittrace download file.torrent -o /tmp --seed=1.5   and seed up to a ratio of 1.5

@@ -146,7 +146,7 @@ impl Analysis {
             page_is_output: arguments.html.as_deref() == Some(Path::new("-")),
             output,
             options: TraceOptions {
-                local: arguments.local.unwrap_or_default(),
+                local: arguments.local.unwrap_or(LocalChoice::AsCaptured),
                 torrents,
                 mse_keys: arguments.key_logs.read()?,
                 measure: settings.views.contains(&ViewName::Diagnosis),

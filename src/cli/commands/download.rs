@@ -31,6 +31,7 @@ pub(crate) use record_target::RecordTarget;
 pub(crate) use source::{FurtherSources, read_link, warn_of_link, write_link};
 
 use closing::closing_table;
+pub(crate) use closing::what_is_missing;
 use live_trace::LiveTrace;
 use narrate::Narrator;
 use progress::ProgressLine;

@@ -39,6 +39,7 @@ pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) 
     }
     let read = [arguments.scenario.as_path()];
     let hosts = chosen_hosts(&scenario, &arguments.record_hosts)?;
+    let vantage = arguments.vantage.as_deref().map(|name| vantage(&scenario, name)).transpose()?;
     let file = |option, path: &Option<PathBuf>| {
         path.as_ref().map(|path| PageFile::create_for(option, path, &read, &output)).transpose()
     };
@@ -51,7 +52,7 @@ pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) 
     let to_errors = record.as_ref().is_some_and(PageFile::is_output);
     let snap = snap(&scenario, arguments.snap);
     let profiles = profiles(&scenario, &arguments.scenario, common, &output)?;
-    let options = WorldOptions { seed: arguments.seed, snap, hosts, profiles, record: None };
+    let options = WorldOptions { seed: arguments.seed, snap, hosts, vantage, profiles, record: None };
     let (run, name) = match record {
         Some(file) => {
             let (name, mut file) = (file.name(), file.open());
@@ -163,6 +164,18 @@ fn chosen_hosts(scenario: &Scenario, names: &[String]) -> Result<Option<BTreeSet
         chosen.extend(named);
     }
     Ok(Some(chosen))
+}
+
+/// The number of the host that has this name.
+fn vantage(scenario: &Scenario, name: &str) -> Result<u32> {
+    let names = scenario.host_names();
+    match (0..).zip(&names).find(|(_, host)| *host == name) {
+        Some((number, _)) => Ok(number),
+        None => bail!(
+            "--vantage {name}: no host has this name: hosts are called {}, for example",
+            names[names.len() - 1]
+        ),
+    }
 }
 
 /// A scenario on standard input: far more than anybody writes.

@@ -184,9 +184,11 @@ impl Sheet<'_> {
                 Some(pieces) => format!("{}-{}", pieces.start, pieces.end - 1),
                 None => String::new(),
             };
-            vec![count(file.length), pieces, path(metainfo, file), remarks(file)]
+            vec![at.to_string(), count(file.length), pieces, path(metainfo, file), remarks(file)]
         });
+        // The numbers are those of BEP 53, which --select takes.
         let columns = [
+            Column::numbers("n"),
             Column::numbers("bytes"),
             Column::numbers("pieces"),
             Column::text("file", 20),
@@ -412,6 +414,7 @@ impl Serialize for JsonFiles<'_> {
         serializer.collect_seq(metainfo.files.iter().enumerate().map(|(at, file)| {
             let pieces = metainfo.placement().map(|geometry| geometry.pieces_of(at));
             json!({
+                "number": at,
                 "path": path(metainfo, file),
                 "length": file.length,
                 "pieces": pieces.filter(|pieces| !pieces.is_empty()).map(|pieces| [pieces.start, pieces.end - 1]),

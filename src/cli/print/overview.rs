@@ -7,7 +7,7 @@ use bittrace_protocol::Timestamp;
 use bittrace_trace::record::Severity;
 use bittrace_trace::statistics::{Client, Connection, TorrentSeen, Tracker, Unread};
 use bittrace_trace::units::{count, counted, seconds, size, span};
-use bittrace_trace::{Direction, StreamClosing, StreamOpening, Summary, Trace};
+use bittrace_trace::{Direction, HostGroups, StreamClosing, StreamOpening, Summary, Trace};
 
 use crate::args::ConnectionOrder;
 use crate::print::connection_table::ConnectionTable;
@@ -30,6 +30,9 @@ pub(crate) struct Overview<'a> {
 
 /// How many rows a table of the summary has when not all are asked for.
 const ROWS: usize = 20;
+
+/// A comment of more lines shows the first.
+const COMMENT_LINES: usize = 3;
 
 /// From this width on a table of clients has all columns.
 const WIDE_FROM: usize = 110;
@@ -95,7 +98,15 @@ impl Overview<'_> {
             page.paragraph(&format!("{copies}; each message counts once"), 2)?;
         }
         for comment in capture.comments().iter().take(3) {
-            page.paragraph(&format!("comment: {comment}"), 2)?;
+            let lines = comment.lines().count();
+            // A long one, as with a whole scenario in it, would fill the first screen.
+            match comment.lines().next() {
+                Some(first) if lines > COMMENT_LINES && !self.verbose => {
+                    let more = counted((lines - 1) as u64, "more line");
+                    page.paragraph(&format!("comment: {first} … {more}; -v shows them"), 2)?;
+                }
+                _ => page.paragraph(&format!("comment: {comment}"), 2)?,
+            }
         }
         Ok(())
     }
@@ -133,28 +144,34 @@ impl Overview<'_> {
     /// The clients of a network of many, by program.
     fn programs(&self, page: &mut Page<'_>) -> io::Result<()> {
         let clients = &self.summary.clients;
-        let mut programs: BTreeMap<&str, Vec<&Client>> = BTreeMap::new();
+        let names = HostGroups::new(self.trace.capture().hosts());
+        let mut programs: BTreeMap<(&str, &str), Vec<&Client>> = BTreeMap::new();
         for client in clients.rows() {
-            programs.entry(client.name.as_deref().unwrap_or("unknown")).or_default().push(client);
+            let key = (names.of(client.address).unwrap_or(""), client.name.as_deref().unwrap_or("unknown"));
+            programs.entry(key).or_default().push(client);
         }
         let mut rows: Vec<_> = programs.into_iter().collect();
         rows.sort_by_key(|(_, clients)| std::cmp::Reverse(clients.len()));
-        let rows = rows.into_iter().map(|(name, clients)| {
+        let rows = rows.into_iter().map(|((group, name), clients)| {
             let addresses = || clients.iter().map(|client| client.address);
             let addresses = match (addresses().min(), addresses().max()) {
                 (Some(first), Some(last)) if first != last => format!("{first} to {last}"),
                 (first, _) => first.map_or(String::new(), |first| first.to_string()),
             };
             let handshakes = clients.iter().map(|client| client.handshakes).sum();
-            vec![name.to_owned(), count(clients.len() as u64), addresses, count(handshakes)]
+            let clients = count(clients.len() as u64);
+            vec![group.to_owned(), name.to_owned(), clients, addresses, count(handshakes)]
         });
         let columns = [
+            Column::text("hosts", 12),
             Column::text("client", 18),
             Column::numbers("clients"),
             Column::text("addresses", 17),
             Column::numbers("handshakes"),
         ];
-        self.table("Clients by program (each with -v)", &columns, rows.collect(), clients.more(), page)
+        let by = if names.is_empty() { "program" } else { "name and program" };
+        let heading = format!("Clients by {by} (each with -v)");
+        self.table(&heading, &columns, rows.collect(), clients.more(), page)
     }
 
     fn torrents(&self, page: &mut Page<'_>) -> io::Result<()> {
@@ -184,15 +201,18 @@ impl Overview<'_> {
             }
             if torrent.records == 0 {
                 facts.push("no handshake or announce names it".to_owned());
-            } else if torrent.blocks == 0 {
+            } else if torrent.blocks == 0 && torrent.cut_blocks == 0 {
                 facts.push("no block seen".to_owned());
-            } else {
+            } else if torrent.blocks > 0 {
                 facts.push(format!(
                     "seen: {} of {}, {}",
                     counted(torrent.blocks, "block"),
                     counted(torrent.pieces.len() as u64, "piece"),
                     counted(torrent.payload, "byte")
                 ));
+            }
+            if torrent.cut_blocks > 0 {
+                facts.push(format!("{} captured only in part", counted(torrent.cut_blocks, "block")));
             }
             if torrent.metainfo.is_some() && torrent.blocks + torrent.right + torrent.corrupt > 0 {
                 facts.extend(verdicts(torrent));

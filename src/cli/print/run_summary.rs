@@ -182,6 +182,7 @@ fn torrent(torrent: &TorrentSeen) -> Option<Value> {
         "pieces_seen": torrent.pieces.len(),
         "blocks": torrent.blocks,
         "payload": torrent.payload,
+        "cut_blocks": torrent.cut_blocks,
         "verified": torrent.is_checked().then_some(torrent.verified.len()),
         "corrupt": torrent.is_checked().then_some(torrent.corrupt),
     }))

@@ -14,6 +14,8 @@ use crate::left_out::LeftOutReason;
 /// A link, and where it leads.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkPlace {
+    /// Its number among the files of the torrent.
+    pub file: usize,
     /// The parts of its own path below the output folder.
     pub path: Vec<String>,
     /// The parts of the path of its target below the output folder.
@@ -41,18 +43,18 @@ pub(super) fn place(metainfo: &Metainfo, folders: &mut Folders, top: usize, layo
             continue;
         };
         match folders.exact(top, &layout.root, &file.path) {
-            Some(path) => links.push((number, LinkPlace { path, target })),
+            Some(path) => links.push(LinkPlace { file: number, path, target }),
             None => layout.left_out.add(LeftOutReason::LinkPath, &file.path_text()),
         }
     }
     // The folders on the way to every link, so that a link to one of these is left out.
     let around: BTreeSet<Vec<String>> = links
         .iter()
-        .flat_map(|(_, link)| (1..link.path.len()).map(|length| link.path[..length].to_vec()))
+        .flat_map(|link| (1..link.path.len()).map(|length| link.path[..length].to_vec()))
         .collect();
-    for (number, link) in links {
+    for link in links {
         match around.contains(&link.target) {
-            true => layout.left_out.add(LeftOutReason::LinkTarget, &metainfo.files[number].path_text()),
+            true => layout.left_out.add(LeftOutReason::LinkTarget, &metainfo.files[link.file].path_text()),
             false => layout.links.push(link),
         }
     }

@@ -9,12 +9,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 
 use bittrace_client::{Download, Notice, Outcome};
+use bittrace_protocol::metainfo::FileChoice;
 use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, SeedGoal};
 use bittrace_protocol::wire::Message;
 use bittrace_testing::clients::*;
 use bittrace_testing::programs::*;
-use bittrace_testing::torrent::{MakeTorrent, SeededTorrent};
+use bittrace_testing::torrent::{MakeTorrent, SeededTorrent, all_files};
 use bittrace_testing::tracker::ScriptedTracker;
 use bittrace_trace::record::{Body, MseBody, Severity, Side, Transport};
 use bittrace_trace::{Dissected, Trace, TraceOptions};
@@ -63,8 +64,25 @@ fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     };
     let (result, notices) = run(&seed, options);
     assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
-    seed.assert_whole(&output);
+    match manner.files {
+        None => seed.assert_whole(&output),
+        Some(name) => assert_alone(&seed, &output, name, &tracker),
+    }
     manner.assert_shown_by(&recording, &seed);
+}
+
+/// This file of the torrent is there and no other; the tracker heard that more is left, and not that the torrent is complete.
+fn assert_alone(seed: &SeededTorrent, output: &Path, name: &str, tracker: &ScriptedTracker) {
+    let files = all_files(output).into_iter().filter(|file| !file.starts_with('.')).collect::<Vec<_>>();
+    assert_eq!(files.len(), 1, "{files:?}");
+    let (path, bytes) = seed.files.iter().find(|(path, _)| path.ends_with(name)).unwrap();
+    assert!(files[0] == *path && std::fs::read(output.join(path)).unwrap() == *bytes, "{path}");
+    let ours: Vec<_> =
+        tracker.requests().into_iter().filter(|request| request.contains("peer_id=-bt0000-")).collect();
+    assert!(ours.len() >= 2, "{ours:?}");
+    for request in ours {
+        assert!(!request.contains("left=0&") && !request.contains("event=completed"), "{request}");
+    }
 }
 
 fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: Manner) {
@@ -127,6 +145,8 @@ struct Manner {
     /// What carries the connections; where it is uTP, we take nothing else.
     transport: ClientTransport,
     torrent: MakeTorrent,
+    /// The file that is wanted alone.
+    files: Option<&'static str>,
 }
 
 const CLEAR: Manner = Manner {
@@ -134,7 +154,12 @@ const CLEAR: Manner = Manner {
     ours: EncryptionPolicy::Off,
     transport: ClientTransport::Tcp,
     torrent: SeededTorrent::folder,
+    files: None,
 };
+/// One file of three, which shares pieces with both others where files do not begin pieces.
+const CHOSEN: Manner = Manner { files: Some("sub/b.bin"), ..CLEAR };
+const HYBRID_CHOSEN: Manner = Manner { files: Some("sub/b.bin"), ..HYBRID };
+const V2_CHOSEN: Manner = Manner { files: Some("sub/b.bin"), ..V2 };
 /// Torrents with hash trees (BEP 52): of version 2 alone, and hybrid ones.
 const V2: Manner = Manner { torrent: SeededTorrent::v2, ..CLEAR };
 const HYBRID: Manner = Manner { torrent: SeededTorrent::hybrid, ..CLEAR };
@@ -161,6 +186,7 @@ impl Manner {
     fn config(self) -> Config {
         let mut config = patient();
         config.profile.encryption = EncryptionProfile::own(self.ours);
+        config.files = self.files.map_or(FileChoice::ALL, |files| files.parse().unwrap());
         config
     }
 
@@ -239,6 +265,14 @@ interop! {
     IPV6 aria2, CLEAR: "aria2c", aria2_gives_over_ipv6, aria2_takes_over_ipv6;
     IPV6 qbittorrent, CLEAR: "qbittorrent-nox", qbittorrent_gives_over_ipv6, qbittorrent_takes_over_ipv6;
     IPV6 libtorrent, CLEAR: "libtorrent", libtorrent_gives_over_ipv6, libtorrent_takes_over_ipv6;
+}
+
+#[test]
+fn aria2_and_libtorrent_give_one_file_of_several() {
+    gives(IPV4, "aria2c", aria2, CHOSEN);
+    gives(IPV4, "libtorrent", libtorrent, CHOSEN);
+    gives(IPV4, "libtorrent", libtorrent, V2_CHOSEN);
+    gives(IPV4, "libtorrent", libtorrent, HYBRID_CHOSEN);
 }
 
 #[test]

@@ -39,6 +39,8 @@ fn large(announce: &str) -> SeededTorrent {
     SeededTorrent::folder(announce, &files, PIECE)
 }
 
+type MakeSeed = fn(&str) -> SeededTorrent;
+
 fn link_to(seed: &SeededTorrent) -> Magnet {
     let (hash, v2) = (seed.metainfo.info_hash, seed.metainfo.info_hash_v2);
     Magnet::new(match (v2, seed.metainfo.geometry.is_some()) {
@@ -260,7 +262,7 @@ fn gives(program: &str, client: fn(&ClientJob<'_>) -> RunningClient, found: Foun
 }
 
 fn gives_of(
-    make: fn(&str) -> SeededTorrent,
+    make: MakeSeed,
     program: &str,
     client: fn(&ClientJob<'_>) -> RunningClient,
     found: Found,
@@ -303,7 +305,12 @@ fn gives_of(
     let options =
         DownloadOptions { record: Some(recording.clone()), ..options(&folders.output, config(policy)) };
     let (report, notices) = finish(Download::of_magnet(magnet, options));
-    assert_eq!(report.unwrap().outcome, Outcome::Complete, "{notices:#?}");
+    let report = report.unwrap();
+    assert_eq!(report.outcome, Outcome::Complete, "{notices:#?}");
+    // Of files with trees the hashes of their pieces came too.
+    let length = u64::from(seed.metainfo.piece_length);
+    let rooted = seed.metainfo.files.iter().filter(|file| file.length > length && file.pieces_root.is_some());
+    assert_eq!(report.piece_layers.len(), rooted.count(), "{notices:#?}");
     seed.assert_whole(&folders.output);
     assert_readable(&recording);
 }
@@ -314,7 +321,7 @@ fn takes(program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: Cli
 }
 
 fn takes_of(
-    make: fn(&str) -> SeededTorrent,
+    make: MakeSeed,
     program: &str,
     client: fn(&ClientJob<'_>) -> RunningClient,
     manner: ClientEncryption,
@@ -429,7 +436,11 @@ fn libtorrent_gives_and_takes_a_hybrid_torrent_by_its_link() {
 
 #[test]
 fn a_link_of_version_2_becomes_a_torrent_with_its_piece_layers() {
-    let seed = v2("http://t.test/announce");
+    [v2, hybrid].into_iter().for_each(becomes_a_torrent_with_its_piece_layers);
+}
+
+fn becomes_a_torrent_with_its_piece_layers(make: MakeSeed) {
+    let seed = make("http://t.test/announce");
     let folders = Folders::new(&seed);
     let own = OwnSeed::start(&seed, &folders.content, EncryptionPolicy::Off, None);
     let peers = vec![HostPort { host: HOST.to_string(), port: own.address.port() }];

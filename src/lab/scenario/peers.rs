@@ -92,6 +92,9 @@ impl PeerGroup {
         if self.allowed_fast.is_some_and(|pieces| pieces > MOST_ALLOWED_FAST) {
             return Err(format!("allowed_fast is from 0 to {MOST_ALLOWED_FAST}"));
         }
+        if self.role == Role::Leecher && self.behaviour.is_stranger() {
+            return Err("a host that is no client takes no file: its role is \"seed\"".to_owned());
+        }
         if self.role == Role::Seed && self.leave == Departure::WhenDone {
             return Err(
                 "a seed has the file when it comes: it leaves \"after 600 s\" or \"exp 1000 s\"".to_owned()
@@ -205,6 +208,19 @@ pub enum Behaviour {
     Liar,
     /// As this program, but each block that is served is read for five seconds.
     Slow,
+    /// No client: it takes as many places at seeds as it can, each under a name of its own.
+    Sybil,
+    /// No client: it calls everybody again and again, and claims other pieces each time.
+    BitfieldFlipper,
+    /// No client: it chokes and unchokes everybody by turns, and gives nothing.
+    ChokeFlipper,
+}
+
+impl Behaviour {
+    /// Whether such a host is no client.
+    pub const fn is_stranger(&self) -> bool {
+        matches!(self, Self::Sybil | Self::BitfieldFlipper | Self::ChokeFlipper)
+    }
 }
 
 /// A client that real hosts run. Simulated hosts run this program whatever is written.
@@ -261,8 +277,12 @@ impl TryFrom<Text> for Behaviour {
             ["free-rider"] => Ok(Self::FreeRider),
             ["liar"] => Ok(Self::Liar),
             ["slow"] => Ok(Self::Slow),
+            ["sybil"] => Ok(Self::Sybil),
+            ["bitfield-flipper"] => Ok(Self::BitfieldFlipper),
+            ["choke-flipper"] => Ok(Self::ChokeFlipper),
             _ => Err(format!(
-                "\"{}\" is no behaviour: \"ours\", \"like CAPTURE\", \"free-rider\", \"liar\" or \"slow\"",
+                "\"{}\" is no behaviour: \"ours\", \"like CAPTURE\", \"free-rider\", \"liar\", \"slow\", \"sybil\", \
+                 \"bitfield-flipper\" or \"choke-flipper\"",
                 text.0
             )),
         }

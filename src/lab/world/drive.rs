@@ -45,6 +45,9 @@ impl World<'_> {
                 continue;
             }
             match output {
+                Output::Send(stream, bytes) if self.datagrams.has(number, stream) => {
+                    self.send_datagram(number, stream, bytes)?;
+                }
                 Output::Send(stream, bytes) => self.enqueue(number, stream, bytes),
                 Output::Wait(Some(at)) if at <= now => session.handle(now, Input::Tick),
                 Output::Wait(at) => {
@@ -58,6 +61,7 @@ impl World<'_> {
                     break;
                 }
                 Output::Open(stream, endpoint) => self.open(number, stream, endpoint)?,
+                Output::Close(stream, _) if self.datagrams.close(number, stream) => {}
                 Output::Close(stream, _) => self.close(number, stream)?,
                 Output::Event(event) => self.note(number, &event),
                 Output::Resolve(name) => {
@@ -82,7 +86,7 @@ impl World<'_> {
     }
 
     /// The session of a host is over.
-    fn gone(&mut self, number: HostId) -> Result<(), LabError> {
+    pub(super) fn gone(&mut self, number: HostId) -> Result<(), LabError> {
         self.settle_capacity(number);
         self.measures.copies.forget(number);
         let host = &mut self.hosts[number as usize];
@@ -94,6 +98,7 @@ impl World<'_> {
         for stream in streams {
             self.close(number, stream)?;
         }
+        self.datagrams.forget(number);
         self.note_finished(number);
         Ok(())
     }
@@ -109,14 +114,20 @@ impl World<'_> {
         self.tell(number, Input::Loaded(stream, block, Some(bytes)))
     }
 
-    fn open(&mut self, number: HostId, stream: SessionStreamId, endpoint: Endpoint) -> Result<(), LabError> {
+    pub(super) fn open(
+        &mut self,
+        number: HostId,
+        stream: SessionStreamId,
+        endpoint: Endpoint,
+    ) -> Result<(), LabError> {
         let address = match endpoint {
-            Endpoint::Peer(address) => address,
+            Endpoint::Peer(address) | Endpoint::UtpPeer(address, _) => address,
             Endpoint::HttpTracker(remote) if remote.tls.is_none() => match remote.host.parse() {
                 Ok(host) => SocketAddr::new(host, remote.port),
                 Err(_) => return self.refuse(number, stream),
             },
-            Endpoint::HttpTracker(_) | Endpoint::UdpTracker(_) | Endpoint::WebSeed(_) => {
+            Endpoint::UdpTracker(remote) => return self.open_datagrams(number, stream, &remote),
+            Endpoint::HttpTracker(_) | Endpoint::WebSeed(_) => {
                 return self.refuse(number, stream);
             }
         };
@@ -145,9 +156,10 @@ impl World<'_> {
             delay,
             self.most_window,
         );
-        let recorded = self.recording.opened(self.now, (number, other), flow)?;
-        if let Some(connection) = self.connections.get(id) {
-            connection.recorded = recorded;
+        if self.recording.sees_coming(other) {
+            self.cause(self.now + delay, What::Called(id));
+        } else {
+            self.record_opening(id)?;
         }
         self.hosts[number as usize].ends.insert(stream, EndId { connection: id, side: Side::Initiator });
         self.cause(self.now + delay * 2, What::Opened(id));
@@ -155,7 +167,16 @@ impl World<'_> {
         Ok(())
     }
 
-    fn refuse(&mut self, number: HostId, stream: SessionStreamId) -> Result<(), LabError> {
+    /// The first packet of a connection is where the capture is taken.
+    pub(super) fn record_opening(&mut self, id: ConnectionId) -> Result<(), LabError> {
+        let Some(connection) = self.connections.get(id) else { return Ok(()) };
+        let hosts = [Side::Initiator, Side::Responder].map(|side| connection.end(side).host);
+        let flow = connection.addresses;
+        connection.recorded = self.recording.opened(self.now, hosts.into(), flow)?;
+        Ok(())
+    }
+
+    pub(super) fn refuse(&mut self, number: HostId, stream: SessionStreamId) -> Result<(), LabError> {
         let host = &mut self.hosts[number as usize];
         if let Some(session) = &mut host.session {
             session.handle(self.now + host.clock, Input::Closed(stream, CloseReason::Refused));
@@ -169,13 +190,22 @@ impl World<'_> {
         connection.opened_at = Some(self.now);
         let end = connection.end(Side::Initiator);
         let (host, stream, alive) = (end.host, end.stream, end.alive);
-        self.recording.established(self.now, recorded)?;
-        if alive { self.tell(host, Input::Opened(stream, address)) } else { Ok(()) }
+        if self.recording.sees_leaving(host) {
+            self.recording.established(self.now, recorded)?;
+        }
+        match self.hosts[host as usize].pestering {
+            _ if !alive => Ok(()),
+            Some(_) => self.greet(host, stream),
+            None => self.tell(host, Input::Opened(stream, address)),
+        }
     }
 
     pub(super) fn accepted(&mut self, id: ConnectionId) -> Result<(), LabError> {
         let Some(connection) = self.connections.get(id) else { return Ok(()) };
         let (address, number) = (connection.addresses.initiator, connection.end(Side::Responder).host);
+        if self.recording.sees_coming(number) {
+            self.recording.established(self.now, connection.recorded)?;
+        }
         let end = EndId { connection: id, side: Side::Responder };
         if number == TRACKER {
             return Ok(());
@@ -207,6 +237,7 @@ impl World<'_> {
         let host = &mut self.hosts[number as usize];
         if parts.iter().any(|part| part.is_content) {
             host.last_content = self.now;
+            host.first_content.get_or_insert(self.now);
         }
         let now = self.now + host.clock;
         if let Some(session) = &mut host.session {

@@ -120,7 +120,9 @@ impl World<'_> {
         }
         let Some(connection) = self.connections.get(id.connection) else { return Ok(()) };
         let (delay, recorded) = (connection.delay, connection.recorded);
-        self.recording.burst(self.now, recorded, id.side.direction(), &bytes)?;
+        if self.recording.sees_leaving(number) {
+            self.recording.burst(self.now, recorded, id.side.direction(), &bytes)?;
+        }
         let Some(end) = self.connections.end(id) else { return Ok(()) };
         end.under_way.push_back(bytes);
         let (stream, alive, more) = (end.stream, end.alive, end.has_more());
@@ -170,7 +172,7 @@ impl World<'_> {
     /// Bytes are through the link down of the other end.
     pub(super) fn delivered(&mut self, from: EndId) -> Result<(), LabError> {
         let Some(connection) = self.connections.get(from.connection) else { return Ok(()) };
-        let known_at = self.now + connection.delay;
+        let (known_at, recorded) = (self.now + connection.delay, connection.recorded);
         let Some(end) = self.connections.end(from) else { return Ok(()) };
         let Some(parts) = end.under_way.pop_front() else { return Ok(()) };
         end.coming -= 1;
@@ -179,6 +181,9 @@ impl World<'_> {
         if self.hosts[to as usize].presence == Presence::Vanished {
             // Nobody acknowledges it.
             return Ok(());
+        }
+        if self.recording.sees_coming(to) {
+            self.recording.burst(self.now, recorded, from.side.direction(), &parts)?;
         }
         if let Some(end) = self.connections.end(from) {
             end.window.delivered(known_at, byte_count(&parts));
@@ -228,10 +233,13 @@ impl World<'_> {
     fn end_if_closing(&mut self, id: EndId) -> Result<(), LabError> {
         let Some(connection) = self.connections.get(id.connection) else { return Ok(()) };
         let (recorded, delay) = (connection.recorded, connection.delay);
-        if !connection.end(id.side).closing {
+        let end = connection.end(id.side);
+        if !end.closing {
             return Ok(());
         }
-        self.recording.finished(self.now, recorded, id.side.direction())?;
+        if self.recording.sees_leaving(end.host) {
+            self.recording.finished(self.now, recorded, id.side.direction())?;
+        }
         self.cause(self.now + delay, What::Ended(id));
         Ok(())
     }
@@ -251,6 +259,9 @@ impl World<'_> {
         self.measures.end_of_talk(&mut self.connections, &self.hosts, other, self.now);
         let Some(connection) = self.connections.remove(id.connection) else { return Ok(()) };
         self.requests.remove(&other);
+        if self.recording.sees_coming(number) {
+            self.recording.finished(self.now, connection.recorded, id.side.direction())?;
+        }
         self.recording.closed(self.now, connection.recorded)?;
         self.hosts[number as usize].ends.remove(&stream);
         if alive && number != TRACKER {

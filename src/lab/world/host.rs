@@ -10,6 +10,7 @@ use bittrace_protocol::session::{
 use bittrace_protocol::{Block, PieceIndex, Timestamp};
 use rustc_hash::FxHashMap;
 
+use super::stranger::Pestering;
 use crate::LabError;
 use crate::chance::Chance;
 use crate::content::Content;
@@ -61,6 +62,8 @@ pub(super) struct Host {
     /// How many pieces it has verified, and when it had each tenth of them.
     pub(super) pieces: u32,
     pub(super) tenths: Vec<Timestamp>,
+    /// When content first came.
+    pub(super) first_content: Option<Timestamp>,
     /// When content last came.
     pub(super) last_content: Timestamp,
     /// Bytes that could have left on its link up to some time.
@@ -69,6 +72,10 @@ pub(super) struct Host {
     /// The blocks that a slow host is to read, one after the other.
     pub(super) reading: VecDeque<(SessionStreamId, Block)>,
     pub(super) is_slow: bool,
+    /// What it wants of others, where it is no client.
+    pub(super) pestering: Option<Pestering>,
+    /// How often it greeted others, and changed its mind.
+    pub(super) turns: u64,
     /// How far its clock is ahead.
     pub(super) clock: Duration,
     /// What its session was when it ended.
@@ -123,7 +130,8 @@ impl Host {
             group: Some(group),
             role: plan.role,
             address: (address, PORT).into(),
-            reachable: plan.reachable,
+            // Nobody calls a stranger.
+            reachable: plan.reachable && Pestering::of(&plan.behaviour).is_none(),
             presence: Presence::Expected,
             arrives_at,
             stay: match plan.leave {
@@ -149,6 +157,7 @@ impl Host {
             },
             disk: if plan.behaviour == Behaviour::Liar { Disk::lying() } else { Disk::default() },
             is_slow: plan.behaviour == Behaviour::Slow,
+            pestering: Pestering::of(&plan.behaviour),
             clock: plan.clock.0,
             name,
             ..Self::tracker(arrives_at)
@@ -192,11 +201,14 @@ impl Host {
             content_sent: 0,
             pieces: 0,
             tenths: Vec::new(),
+            first_content: None,
             last_content: Timestamp::EPOCH,
             capacity: 0.0,
             capacity_since: now,
             reading: VecDeque::new(),
             is_slow: false,
+            pestering: None,
+            turns: 0,
             clock: Duration::ZERO,
             last_status: None,
         }
@@ -205,6 +217,11 @@ impl Host {
     /// Whether it comes without the file.
     pub(super) fn is_to_finish(&self) -> bool {
         self.role == Role::Leecher
+    }
+
+    /// How many connections it keeps.
+    pub(super) const fn connections(&self) -> usize {
+        self.settings.connections
     }
 
     /// What its session draws at random.

@@ -18,6 +18,9 @@ pub struct WorldOptions<'a> {
     pub profiles: BTreeMap<String, Profile>,
     /// The numbers of the hosts whose connections are recorded; `None` records all. The tracker is 0.
     pub hosts: Option<BTreeSet<u32>>,
+    /// The number of the host at whose link the capture is taken: it has that host's own traffic, each packet when it leaves or
+    /// has come there. `None` takes the capture in the core of the network.
+    pub vantage: Option<u32>,
 }
 
 /// How much of each packet is recorded.

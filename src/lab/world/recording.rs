@@ -1,7 +1,9 @@
-//! The capture of a run: each byte once, as a listener in the core sees it, when it has left the link of its sender.
+//! The capture of a run: each byte once, when it has left the link of its sender, as a listener in the core sees it. At the link of
+//! one host, what comes to it is there when its link down has taken it.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufWriter, Write};
+use std::net::SocketAddr;
 
 use super::host::Host;
 use super::options::{Snap, WorldOptions};
@@ -17,6 +19,8 @@ pub(super) struct Recording<'a> {
     snap: Snap,
     /// The hosts whose connections are recorded; all where there is no such set.
     hosts: Option<BTreeSet<HostId>>,
+    /// The host at whose link the capture is taken.
+    vantage: Option<HostId>,
     connections: u32,
     /// The bytes of a packet, where they are in parts.
     packet: Vec<u8>,
@@ -31,13 +35,19 @@ impl<'a> Recording<'a> {
     ) -> io::Result<Self> {
         let recorder = match options.record {
             Some(writer) => {
+                let vantage = options.vantage.and_then(|host| hosts.get(host as usize));
+                let place = vantage.map_or("from the core of the network".to_owned(), |host| {
+                    format!("at the link of {}", host.name)
+                });
                 let comment = format!(
-                    "A simulated swarm of bittrace lab, seen from the core of the network. Seed: {seed}. \
-                     Scenario:\n{}",
+                    "A simulated swarm of bittrace lab, seen {place}. Seed: {seed}. Scenario:\n{}",
                     scenario.text
                 );
                 let writer: Box<dyn Write + 'a> = Box::new(BufWriter::with_capacity(BUFFER, writer));
-                let mut recorder = Recorder::new(writer, &comment)?;
+                let mut recorder = match vantage {
+                    Some(_) => Recorder::new(writer, &comment)?,
+                    None => Recorder::between_hosts(writer, &comment)?,
+                };
                 let names: Vec<_> = hosts
                     .iter()
                     .map(|host| HostName { address: host.address.ip(), names: vec![host.name.clone()] })
@@ -47,8 +57,18 @@ impl<'a> Recording<'a> {
             }
             None => None,
         };
-        let (snap, hosts) = (options.snap, options.hosts);
-        Ok(Self { recorder, snap, hosts, connections: 0, packet: Vec::new() })
+        let (snap, hosts, vantage) = (options.snap, options.hosts, options.vantage);
+        Ok(Self { recorder, snap, hosts, vantage, connections: 0, packet: Vec::new() })
+    }
+
+    /// Whether what a host sends is recorded when it leaves that host's link.
+    pub(super) fn sees_leaving(&self, host: HostId) -> bool {
+        self.vantage.is_none_or(|vantage| vantage == host)
+    }
+
+    /// Whether what is sent to a host is recorded when it has come there.
+    pub(super) fn sees_coming(&self, host: HostId) -> bool {
+        self.vantage == Some(host)
     }
 
     /// A connection is tried to where nobody answers, or nobody listens.
@@ -58,6 +78,9 @@ impl<'a> Recording<'a> {
         (one, other): (HostId, Option<HostId>),
         flow: Flow,
     ) -> io::Result<()> {
+        if !self.sees_leaving(one) {
+            return Ok(());
+        }
         if let Some(stream) = self.opened(at, (one, other.unwrap_or(one)), flow)?
             && let Some(recorder) = &mut self.recorder
         {
@@ -74,7 +97,7 @@ impl<'a> Recording<'a> {
         flow: Flow,
     ) -> io::Result<Option<StreamId>> {
         let Some(recorder) = &mut self.recorder else { return Ok(None) };
-        if self.hosts.as_ref().is_some_and(|hosts| !hosts.contains(&one) && !hosts.contains(&other)) {
+        if Self::leaves_out(self.hosts.as_ref(), self.vantage, (one, other)) {
             return Ok(None);
         }
         let stream = StreamId(self.connections);
@@ -112,6 +135,32 @@ impl<'a> Recording<'a> {
             return Ok(());
         }
         recorder.burst(at, stream, direction, &self.packet)
+    }
+
+    /// A datagram passes where the capture is taken.
+    pub(super) fn datagram(
+        &mut self,
+        at: Timestamp,
+        hosts: (HostId, HostId),
+        (from, to): (SocketAddr, SocketAddr),
+        bytes: &[u8],
+    ) -> io::Result<()> {
+        match &mut self.recorder {
+            Some(recorder) if !Self::leaves_out(self.hosts.as_ref(), self.vantage, hosts) => {
+                recorder.datagram(at, from, to, bytes)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether what these two say to each other is not recorded.
+    fn leaves_out(
+        chosen: Option<&BTreeSet<HostId>>,
+        vantage: Option<HostId>,
+        (one, other): (HostId, HostId),
+    ) -> bool {
+        chosen.is_some_and(|hosts| !hosts.contains(&one) && !hosts.contains(&other))
+            || vantage.is_some_and(|vantage| vantage != one && vantage != other)
     }
 
     pub(super) fn finished(

@@ -56,6 +56,8 @@ pub struct HostReport {
     pub role: Role,
     /// When it came, in seconds since the start; `None` where it did not.
     pub arrived_at: Option<f64>,
+    /// When the first bytes of a block came to it; `None` where none came, and of a real client.
+    pub first_block_at: Option<f64>,
     /// When it had the file, where it had not at first.
     pub done_at: Option<f64>,
     /// When it went.
@@ -115,6 +117,7 @@ impl World<'_> {
                 role: host.role,
                 arrived_at: (host.presence != Presence::Expected)
                     .then(|| host.arrives_at.seconds_since(start)),
+                first_block_at: host.first_content.map(|at| at.seconds_since(start)),
                 done_at: host.done_at.map(|at| at.seconds_since(start)),
                 left_at: host.left_at.map(|at| at.seconds_since(start)),
                 sent: host.sent,

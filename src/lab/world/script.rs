@@ -1,7 +1,5 @@
 //! What a scenario has happen beside arrivals and departures.
 
-use bittrace_protocol::session::Input;
-
 use super::host::Presence;
 use super::{What, World};
 use crate::LabError;
@@ -46,7 +44,7 @@ impl World<'_> {
     pub(super) fn act(&mut self, number: usize) -> Result<(), LabError> {
         match self.script.actions[number].clone() {
             Action::Kill(who) => self.each(&who, Self::kill),
-            Action::Stop(who) => self.each(&who, |world, host| world.tell(host, Input::Stop)),
+            Action::Stop(who) => self.each(&who, Self::leave_by_itself),
             Action::CutUp(who, rate) => self.each(&who, |world, host| {
                 world.settle_capacity(host);
                 world.hosts[host as usize].up.rate = rate;

@@ -247,18 +247,19 @@ impl DhtNode {
         self.families.iter().map(|family| family.table.good(now).len()).sum()
     }
 
-    /// Whether peers of a torrent are being looked for, or soon will be: not where there is no node to ask, nor after some
-    /// searches in vain.
-    pub fn is_searching(&self) -> bool {
-        let has_anybody = !self.is_alone()
+    /// Whether peers of each torrent were looked for, with success or some times in vain, and are not at this moment. Looking
+    /// for them with nobody to ask counts as in vain.
+    pub fn has_searched(&self) -> bool {
+        let mut torrents = self.torrents.values();
+        torrents.all(|followed| followed.lookups.is_empty() && followed.in_vain >= FIRST_SEARCHES)
+    }
+
+    /// Whether there is a node to ask, or a name of one.
+    pub fn has_anybody(&self) -> bool {
+        !self.is_alone()
             || !self.contacts.is_empty()
             || !self.resolving.is_empty()
-            || !self.settings.routers.is_empty();
-        has_anybody
-            && self
-                .torrents
-                .values()
-                .any(|followed| !followed.lookups.is_empty() || followed.in_vain < FIRST_SEARCHES)
+            || !self.settings.routers.is_empty()
     }
 
     /// The good nodes, for the next run.
@@ -273,6 +274,11 @@ impl DhtNode {
     /// Whether no node is known that answers.
     fn is_alone(&self) -> bool {
         self.families.iter().all(|family| family.table.len() == 0)
+    }
+
+    /// Whether this is our id in a family.
+    fn is_own(&self, id: NodeId) -> bool {
+        self.families.iter().any(|family| family.table.own() == id)
     }
 
     /// Does what is due.
@@ -508,8 +514,8 @@ impl DhtNode {
         response: &Response,
         ourselves: Option<SocketAddr>,
     ) {
-        let nodes: Vec<_> =
-            response.all_nodes().filter(|node| node.address.port() >= FIRST_PORT).copied().collect();
+        let nodes = response.all_nodes().filter(|node| node.address.port() >= FIRST_PORT);
+        let nodes: Vec<_> = nodes.filter(|node| !self.is_own(node.id)).copied().collect();
         // Nodes of the other family are known from now on, and asked when there are few.
         let other = self.families.iter().find(|family| family.ipv6 != node.address.is_ipv6());
         if other.is_some_and(|other| other.table.len() < K) {

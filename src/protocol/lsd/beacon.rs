@@ -100,6 +100,11 @@ impl Beacon {
         }
     }
 
+    /// These are the torrents from the next announce on.
+    pub fn follow(&mut self, torrents: Vec<InfoHash>) {
+        self.torrents = torrents;
+    }
+
     /// How many datagrams came that are no announces, came from outside the network of their interface, or were too many.
     pub const fn dropped(&self) -> u64 {
         self.dropped

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::{Node, Output};
 use crate::dht::{DhtInput, DhtNode, DhtOutput, SavedNodes};
-use crate::session::{self, PeerSource};
+use crate::session::{self, PeerSource, SearchState};
 use crate::{InfoHash, Timestamp};
 
 /// A node of the DHT, and what the session has been told of it.
@@ -16,7 +16,7 @@ pub(super) struct SessionDht {
     node: DhtNode,
     /// Both hashes of a hybrid torrent.
     torrents: Vec<InfoHash>,
-    searching: bool,
+    search: SearchState,
     /// Whether its nodes were handed out to be kept, now that the session is over.
     saved: bool,
 }
@@ -36,7 +36,7 @@ impl Node {
                 dht.handle(now, DhtInput::Completed(torrent));
             }
         }
-        self.dht = Some(SessionDht { node: dht, torrents, searching: false, saved: false });
+        self.dht = Some(SessionDht { node: dht, torrents, search: SearchState::Idle, saved: false });
         self
     }
 
@@ -56,11 +56,25 @@ impl Node {
         }
     }
 
+    /// Looks for peers, and is announced, by all hashes of the torrent, now that peers described it: a hybrid one has two.
+    pub(super) fn follow_all_hashes(&mut self, now: Timestamp) {
+        let torrents = self.session.info_hashes();
+        if let Some(dht) = &mut self.dht {
+            let new: Vec<_> =
+                torrents.iter().filter(|torrent| !dht.torrents.contains(torrent)).copied().collect();
+            dht.torrents.extend(&new);
+            new.into_iter().for_each(|torrent| self.tell_dht(now, DhtInput::Follow(torrent)));
+        }
+        if let Some(lsd) = &mut self.lsd {
+            lsd.follow(torrents);
+        }
+    }
+
     /// Leaves the DHT where what peers described turned out to be private: nothing more is asked (BEP 27).
     pub(super) fn leave_dht_if_private(&mut self, now: Timestamp) {
         if self.dht.is_some() && self.session.is_private() {
             self.dht = None;
-            self.session.handle(now, session::Input::Searching(false));
+            self.session.handle(now, session::Input::Searching(SearchState::Over));
         }
     }
 
@@ -115,9 +129,13 @@ impl Node {
                 DhtOutput::Save(saved) => self.outputs.push_back(Output::Save(saved)),
             }
         }
-        let searching = dht.node.is_searching();
-        if std::mem::replace(&mut dht.searching, searching) != searching {
-            self.session.handle(now, session::Input::Searching(searching));
+        let search = match (dht.node.has_searched(), dht.node.has_anybody()) {
+            (true, _) => SearchState::Over,
+            (false, true) => SearchState::UnderWay,
+            (false, false) => SearchState::Idle,
+        };
+        if std::mem::replace(&mut dht.search, search) != search {
+            self.session.handle(now, session::Input::Searching(search));
         }
     }
 }

@@ -3,15 +3,22 @@
 use std::net::SocketAddr;
 
 use super::{Node, Output};
-use crate::Timestamp;
 use crate::lsd::{Beacon, BeaconOutput, Interface, InterfaceId};
 use crate::session::{self, PeerSource};
+use crate::{InfoHash, Timestamp};
 
 /// A beacon, and when it wants to be called again.
 #[derive(Debug)]
 pub(super) struct SessionLsd {
     beacon: Beacon,
     wakes_at: Option<Timestamp>,
+}
+
+impl SessionLsd {
+    /// Announces these torrents from the next announce on.
+    pub(super) fn follow(&mut self, torrents: Vec<InfoHash>) {
+        self.beacon.follow(torrents);
+    }
 }
 
 impl Node {

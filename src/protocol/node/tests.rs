@@ -1,5 +1,7 @@
 //! What a node does with datagrams, and what it leaves to its session.
 
+mod holepunch;
+
 use std::sync::Arc;
 
 use super::*;
@@ -174,6 +176,22 @@ fn who_prefers_utp_dials_tcp_after_a_second_and_who_requires_utp_never() {
     assert!(wants(&mut node).contains(&"close 1".to_owned()));
 }
 
+/// A node of the DHT that begins with these nodes.
+fn dht(port: u16, contacts: Vec<crate::HostPort>) -> DhtNode {
+    let settings = crate::dht::DhtSettings {
+        port,
+        ipv4: true,
+        ipv6: false,
+        read_only: false,
+        version: *b"bt\x01\x00",
+        secret: [3; 32],
+        saved: SavedNodes::default(),
+        contacts,
+        routers: Vec::new(),
+    };
+    DhtNode::new(settings, NOW)
+}
+
 fn with_dht(more: &str) -> Node {
     let file = format!(
         "d4:infod6:lengthi4e4:name4:data12:piece lengthi16384e6:pieces20:....................{more}ee"
@@ -181,18 +199,11 @@ fn with_dht(more: &str) -> Node {
     let torrent = Arc::new(Metainfo::decode(file.as_bytes()).expect("a torrent"));
     let identity = Identity::new(PeerId(*b"-BT0000-example00000"), 0, 1);
     let config = Config { port: 6881, dht_port: Some(6881), ..Config::new(Profile::own("test")) };
-    let settings = crate::dht::DhtSettings {
-        port: 6881,
-        ipv4: true,
-        ipv6: false,
-        read_only: false,
-        version: *b"bt\x01\x00",
-        secret: [3; 32],
-        saved: SavedNodes::default(),
-        contacts: vec![crate::HostPort { host: "node.test".to_owned(), port: 7000 }],
-        routers: Vec::new(),
-    };
-    Node::new(Session::new(config, torrent, identity, [], NOW)).with_dht(DhtNode::new(settings, NOW), NOW)
+    Node::new(Session::new(config, torrent, identity, [], NOW)).with_dht(dht(6881, named_node()), NOW)
+}
+
+fn named_node() -> Vec<crate::HostPort> {
+    vec![crate::HostPort { host: "node.test".to_owned(), port: 7000 }]
 }
 
 fn outputs(node: &mut Node) -> Vec<Output> {
@@ -253,21 +264,43 @@ fn a_node_that_knows_no_other_does_not_hold_up_the_end() {
     let torrent = Arc::new(Metainfo::decode(file).expect("a torrent"));
     let identity = Identity::new(PeerId(*b"-BT0000-example00000"), 0, 1);
     let config = Config { single_peer: true, ..Config::new(Profile::own("test")) };
-    let settings = crate::dht::DhtSettings {
-        port: 0,
-        ipv4: true,
-        ipv6: false,
-        read_only: false,
-        version: *b"bt\x01\x00",
-        secret: [3; 32],
-        saved: SavedNodes::default(),
-        contacts: Vec::new(),
-        routers: Vec::new(),
-    };
     let session = Session::new(config, torrent, identity, [], NOW);
-    let mut node = Node::new(session).with_dht(DhtNode::new(settings, NOW), NOW);
+    let mut node = Node::new(session).with_dht(dht(0, Vec::new()), NOW);
     node.handle(NOW, session::Input::Tick.into());
     assert!(matches!(node.poll(), Output::Session(session::Output::Done)));
+}
+
+/// When a node that lets others in, has no tracker and knows no node of the DHT, gives up; at `heard_at` a peer says where a
+/// node is.
+fn gives_up_after(heard_at: Option<i64>) -> i64 {
+    let file = b"d4:infod6:lengthi4e4:name4:data12:piece lengthi16384e6:pieces20:....................ee";
+    let torrent = Arc::new(Metainfo::decode(file).expect("a torrent"));
+    let identity = Identity::new(PeerId(*b"-BT0000-example00000"), 0, 1);
+    let config = Config { port: 6881, rounds: Some(1), ..Config::new(Profile::own("test")) };
+    let session = Session::new(config, torrent, identity, [], NOW);
+    let mut node = Node::new(session).with_dht(dht(6881, Vec::new()), NOW);
+    for millis in (0..600_000).step_by(100) {
+        if heard_at == Some(millis) {
+            node.now = after(millis);
+            node.dht_contact(([10, 0, 0, 9], 7000).into());
+        }
+        node.handle(after(millis), session::Input::Tick.into());
+        loop {
+            match node.poll() {
+                Output::Session(session::Output::Done) => return millis,
+                Output::Session(session::Output::Wait(_)) => break,
+                _ => {}
+            }
+        }
+    }
+    panic!("it waits for ever");
+}
+
+#[test]
+fn a_node_that_has_nobody_to_ask_gives_up_after_a_grace() {
+    assert_eq!(gives_up_after(None), 10_000);
+    // A node that never answers is asked for its ten seconds.
+    assert_eq!(gives_up_after(Some(9_000)), 19_000);
 }
 
 /// A node on a network announces its torrent, and dials a peer that announces the torrent there.
@@ -301,4 +334,41 @@ fn peers_of_the_local_network_are_dialled() {
             if peer.to_string() == "10.0.0.9:6889")
     });
     assert!(dialled, "{outputs:?}");
+}
+
+/// A link of one hash to a torrent that turns out to be a hybrid one.
+#[test]
+fn the_dht_and_the_local_network_hear_of_both_hashes_as_soon_as_they_are_known() {
+    let info =
+        b"d9:file treed4:datad0:d6:lengthi4e11:pieces root32:rrrrrrrrrrrrrrrrrrrrrrrrrrrrrrrreee6:lengthi4e\
+        12:meta versioni2e4:name4:data12:piece lengthi16384e6:pieces20:....................e";
+    let torrent = Arc::new(Metainfo::decode_info(info).expect("a torrent"));
+    let (v1, v2) = (torrent.info_hash, torrent.truncated_v2().expect("a hybrid torrent"));
+    let link = format!("magnet:?xt=urn:btmh:1220{}", crate::Hex(&torrent.info_hash_v2.expect("a hash")));
+    let identity = Identity::new(PeerId(*b"-BT0000-example00000"), 0, 1);
+    let config = Config { port: 6881, dht_port: Some(6881), ..Config::new(Profile::own("test")) };
+    let session = Session::of_magnet(config, &link.parse().expect("a link"), identity, NOW);
+    let beacon = Beacon::new(6881, session.info_hashes(), &[1; 32]);
+    let mut node = Node::new(session).with_dht(dht(6881, named_node()), NOW).with_lsd(beacon);
+    node.handle(NOW, session::Input::Tick.into());
+    let resolve = outputs(&mut node).into_iter().find_map(|output| match output {
+        Output::Session(session::Output::Resolve(name)) => Some(name),
+        _ => None,
+    });
+    let host = SocketAddr::from(([10, 0, 0, 9], 7000));
+    node.handle(NOW, session::Input::Described(torrent, Vec::new()).into());
+    node.handle(NOW, session::Input::Resolved(resolve.expect("a name"), Ok(vec![host])).into());
+    let interface = crate::lsd::Interface { id: InterfaceId(1), address: [10, 0, 0, 1].into(), prefix: 8 };
+    node.handle(NOW, Input::Interfaces(vec![interface]));
+    let wanted = outputs(&mut node);
+    let is_in = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    for hash in [v1, v2] {
+        let asked =
+            wanted.iter().any(|output| matches!(output, Output::Datagram(_, bytes) if is_in(bytes, &hash.0)));
+        let text = hash.to_string().into_bytes();
+        let told = wanted.iter().any(
+            |output| matches!(output, Output::Multicast(_, _, bytes) if is_in(&bytes.to_ascii_lowercase(), &text)),
+        );
+        assert!(asked && told, "{hash}: {wanted:?}");
+    }
 }

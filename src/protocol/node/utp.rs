@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::{Node, Output};
 use crate::Timestamp;
-use crate::session::{self, CloseReason, Endpoint, Event, PeerView, PeerWay, SessionStreamId, Transport};
+use crate::session::{
+    self, CloseReason, Endpoint, Event, PeerView, PeerWay, SessionStreamId, Transport, UtpDial,
+};
 use crate::utp::{Mux, MuxOutput};
 
 /// When connections to peers are made over uTP.
@@ -67,6 +69,9 @@ impl Node {
     #[must_use]
     pub fn with_utp(mut self, policy: UtpPolicy, secret: [u8; 32], now: Timestamp) -> Self {
         self.utp = (policy != UtpPolicy::Off).then(|| SessionUtp::new(policy, secret, now));
+        if self.utp.is_some() {
+            self.session.note_utp();
+        }
         self
     }
 
@@ -127,9 +132,24 @@ impl Node {
         let now = self.now;
         let Some(utp) = &mut self.utp else { return Some(Output::Session(output)) };
         match output {
-            session::Output::Open(stream, Endpoint::Peer(address)) => {
+            session::Output::Open(
+                stream,
+                Endpoint::UtpPeer(address, how @ (UtpDial::Alone | UtpDial::Punch)),
+            ) => {
+                let (tcp, tried) = (Attempt::Failed, Attempt::Trying);
+                utp.dials.insert(stream, Dial { address, tcp, utp: tried, other_at: None });
+                match how {
+                    UtpDial::Punch => utp.mux.punch(stream, address),
+                    UtpDial::First | UtpDial::Alone => utp.mux.open(stream, address),
+                }
+                None
+            }
+            session::Output::Open(
+                stream,
+                ref endpoint @ (Endpoint::Peer(address) | Endpoint::UtpPeer(address, _)),
+            ) => {
                 let (tcp, tried) = (Attempt::Untried, Attempt::Trying);
-                let over_tcp = utp.policy == UtpPolicy::Allow;
+                let over_tcp = utp.policy == UtpPolicy::Allow && matches!(endpoint, Endpoint::Peer(_));
                 let other_at = (utp.policy != UtpPolicy::Require).then(|| now + OTHER_WAY_AFTER);
                 let dial = match over_tcp {
                     true => Dial { address, tcp: tried, utp: tcp, other_at },
@@ -167,7 +187,7 @@ impl Node {
             session::Output::Event(Event::Trying { stream, peer, way }) => {
                 let transport = match utp.policy {
                     UtpPolicy::Prefer | UtpPolicy::Require => Transport::Utp,
-                    UtpPolicy::Off | UtpPolicy::Allow => Transport::Tcp,
+                    UtpPolicy::Off | UtpPolicy::Allow => way.transport,
                 };
                 let event = Event::Trying { stream, peer, way: PeerWay { transport, ..way } };
                 Some(Output::Session(session::Output::Event(event)))
@@ -223,7 +243,14 @@ impl Node {
                     None => continue,
                 },
             };
+            let opened = match &input {
+                session::Input::Opened(stream, _) | session::Input::Accepted(stream, _) => Some(*stream),
+                _ => None,
+            };
             self.session.handle(self.now, input);
+            if let Some(stream) = opened {
+                self.session.handle(self.now, session::Input::OverUtp(stream));
+            }
             if let Some(output) = self.outputs.pop_front() {
                 return Some(output);
             }

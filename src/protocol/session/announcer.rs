@@ -4,7 +4,8 @@
 //! does not hold up the next, which is asked after some seconds; where there are many, several are asked at once. A silent
 //! tracker goes on being asked meanwhile, also while further rounds begin, and what it answers late counts.
 //! Completion and goodbye are told to every tracker that knows us. A tracker that has answered over one family of addresses
-//! is announced to over the other family as well (BEP 7): that is kept as a tracker of its own, its *twin*.
+//! is announced to over the other family as well (BEP 7), and by the other info hash of a hybrid torrent (BEP 52): each is kept as a
+//! tracker of its own, a *twin* of the tracker.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -25,6 +26,7 @@ use super::{
 };
 
 mod http;
+mod twins;
 mod udp;
 
 use http::HttpStage;
@@ -71,6 +73,10 @@ pub(super) struct TrackerState {
     family: Option<AddressFamily>,
     /// The same tracker over the other family, by its number.
     twin: Option<usize>,
+    /// What it has the torrent by, since it was first asked: what is learnt of the torrent later changes nothing of that.
+    info_hash: Option<InfoHash>,
+    /// The same tracker by the other info hash of a hybrid torrent, by its number.
+    by_other_hash: Option<usize>,
     /// Whether it is such a twin, which no tier has.
     is_twin: bool,
 }
@@ -108,12 +114,17 @@ enum AttemptStage {
 /// What announces say of the session.
 #[derive(Debug, Clone)]
 pub(super) struct AnnounceFacts {
+    /// What trackers have the torrent by that have not heard of it yet.
     pub(super) info_hash: InfoHash,
+    /// Everything that they may have it by: both hashes of a hybrid torrent.
+    pub(super) info_hashes: Vec<InfoHash>,
     pub(super) identity: Identity,
     pub(super) uploaded: u64,
     pub(super) downloaded: u64,
     pub(super) corrupt: u64,
     pub(super) left: u64,
+    /// Whether all that is wanted is there, and something else is missing (BEP 21).
+    pub(super) is_partial_seed: bool,
 }
 
 /// What the announcer needs for a step.
@@ -145,6 +156,8 @@ enum AttemptOutcome {
     Failed {
         reason: String,
         retry_in: Option<RetryIn>,
+        /// Whether the tracker itself says so.
+        is_refusal: bool,
     },
     /// The tracker is to be asked at another place.
     Elsewhere(Destination),
@@ -152,13 +165,18 @@ enum AttemptOutcome {
 
 impl AttemptOutcome {
     fn failed(reason: impl Into<String>) -> Self {
-        Self::Failed { reason: reason.into(), retry_in: None }
+        Self::Failed { reason: reason.into(), retry_in: None, is_refusal: false }
+    }
+
+    /// The tracker says why it gives no peers.
+    fn refused(reason: impl Into<String>, retry_in: Option<RetryIn>) -> Self {
+        Self::Failed { reason: reason.into(), retry_in, is_refusal: true }
     }
 
     fn of(reply: Reply) -> Self {
         match reply {
             Reply::Announce(reply) => Self::Answered(reply),
-            Reply::Failure { reason, retry_in } => Self::Failed { reason, retry_in },
+            Reply::Failure { reason, retry_in } => Self::refused(reason, retry_in),
             Reply::Scrape(_) => Self::failed("the tracker responded to a scrape, not an announce"),
             Reply::NotBencoded(error) => Self::failed(format!("the response is not bencoded: {error}")),
         }
@@ -371,6 +389,7 @@ impl Announcer {
 
     fn begin(&mut self, number: usize, event: Option<tracker::Event>, step: &mut AnnouncerContext<'_>) {
         let tracker = &mut self.trackers[number];
+        tracker.info_hash.get_or_insert(step.facts.info_hash);
         let place = tracker.location.clone().ok_or_else(|| "not the URL of a supported tracker".to_owned());
         let place = place.and_then(|place| place.proxy(&step.config.proxies).map(|proxy| (place, proxy)));
         let (place, proxy) = match place {
@@ -491,8 +510,12 @@ impl Announcer {
                 return None;
             }
             AttemptOutcome::Answered(reply) => self.answered(number, &attempt, reply, step),
-            AttemptOutcome::Failed { reason, retry_in } => {
+            AttemptOutcome::Failed { reason, retry_in, is_refusal } => {
                 self.failed(number, &attempt, reason, retry_in, step);
+                if is_refusal && is_regular(attempt.event) && !self.goodbye {
+                    // It may know the torrent by its other hash alone.
+                    self.announce_by_other_hash(number, step);
+                }
                 None
             }
         };
@@ -523,6 +546,10 @@ impl Announcer {
         if tracker.is_twin {
             let url = tracker.url.clone();
             step.outputs.push_back(Output::Event(Event::Announced { url, reply }));
+            let is_by_other_hash = self.trackers.iter().any(|one| one.by_other_hash == Some(number));
+            if is_by_other_hash && is_regular && !self.goodbye {
+                self.announce_over_other_family(number, attempt, step);
+            }
             return Some(found);
         }
         let is_first = is_regular && std::mem::take(&mut self.is_unanswered);
@@ -544,43 +571,9 @@ impl Announcer {
         step.outputs.push_back(Output::Event(Event::Announced { url, reply }));
         if is_regular && !self.goodbye {
             self.announce_over_other_family(number, attempt, step);
+            self.announce_by_other_hash(number, step);
         }
         Some(found)
-    }
-
-    /// Announces to the twin of a tracker that has answered.
-    fn announce_over_other_family(
-        &mut self,
-        number: usize,
-        attempt: &Attempt,
-        step: &mut AnnouncerContext<'_>,
-    ) {
-        let through_proxy = matches!(&attempt.stage, AttemptStage::Http(stage) if stage.has_proxy());
-        let tracker = &mut self.trackers[number];
-        let has_name = tracker.location.as_ref().is_some_and(ServerUrl::has_name);
-        let Some(other) = attempt.family.map(AddressFamily::other) else { return };
-        if !step.config.profile.announce.both_families || !has_name || through_proxy {
-            return;
-        }
-        tracker.family = attempt.family;
-        let url = tracker.url.clone();
-        let next = self.trackers.len();
-        let twin = *self.trackers[number].twin.get_or_insert(next);
-        if twin == next {
-            self.trackers.push(TrackerState { is_twin: true, ..TrackerState::new(&url) });
-        }
-        let busy = self.is_busy(twin);
-        let state = &mut self.trackers[twin];
-        if busy || !state.is_ready(step.now) {
-            return;
-        }
-        if state.family.replace(other).is_some_and(|family| family != other)
-            && let Some(link) = state.link.take()
-        {
-            step.outputs.push_back(Output::Close(link.stream, None));
-        }
-        let event = (!state.knows_us).then_some(tracker::Event::Started);
-        self.begin(twin, event, step);
     }
 
     fn failed(
@@ -668,8 +661,15 @@ impl TrackerState {
             link: None,
             family: None,
             twin: None,
+            info_hash: None,
+            by_other_hash: None,
             is_twin: false,
         }
+    }
+
+    /// What it has the torrent by.
+    fn info_hash(&self, facts: &AnnounceFacts) -> InfoHash {
+        self.info_hash.unwrap_or(facts.info_hash)
     }
 
     fn is_ready(&self, now: Timestamp) -> bool {

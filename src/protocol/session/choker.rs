@@ -156,7 +156,7 @@ impl Session {
     /// The peers to unchoke now: the fastest, and the optimistic one.
     fn unchoked(&mut self, now: Timestamp) -> Vec<SessionStreamId> {
         let core = &mut self.core;
-        let serves_only = core.is_complete();
+        let serves_only = core.has_all_wanted();
         let rate = |peer: &Peer| match serves_only {
             true => peer.upload.rate.per_second(now),
             // A snubbed peer unchokes us and sends nothing: it earns no regular slot.

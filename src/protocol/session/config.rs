@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{Profile, ProxyChoice, Schedule};
+use crate::metainfo::FileChoice;
 use crate::peer::limits::{SILENCE, SNUBBED};
 
 /// The settings of a session.
@@ -10,6 +11,9 @@ use crate::peer::limits::{SILENCE, SNUBBED};
 pub struct Config {
     /// How we phrase and pace what we say.
     pub profile: Profile,
+    /// The files that are wanted: only pieces in which their bytes lie are asked for. A session of a torrent that has not got
+    /// these files ends at once, incomplete.
+    pub files: FileChoice,
     /// The choices of an earlier run of this torrent, to be made again.
     pub schedule: Schedule,
     /// One peer at a time, in the tracker's order, the next one when it fails; nobody who calls is let in.
@@ -26,7 +30,7 @@ pub struct Config {
     pub upload_limit: Option<u64>,
     /// How many peers are served at once, one of them for a try (BEP 3, "choking and optimistic unchoking").
     pub unchoke_slots: usize,
-    /// How long to serve once every piece is there; `None` ends the session then.
+    /// How long to serve once all that is wanted is there; `None` ends the session then.
     pub seeding: Option<SeedGoal>,
     /// How often trackers are asked before a session that finds no peer any more ends incomplete; `None` asks on.
     pub rounds: Option<u32>,
@@ -62,7 +66,7 @@ pub struct Config {
 /// How long to serve after completion: until the first of these is reached; for ever where there is none.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct SeedGoal {
-    /// Bytes given a byte of the torrent.
+    /// Bytes given a byte of what is wanted of the torrent.
     pub ratio: Option<f64>,
     /// Time since completion.
     pub time: Option<Duration>,
@@ -73,6 +77,7 @@ impl Config {
     pub const fn new(profile: Profile) -> Self {
         Self {
             profile,
+            files: FileChoice::ALL,
             schedule: Schedule {
                 pieces: Vec::new(),
                 requests: Vec::new(),

@@ -12,6 +12,7 @@ use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
 use super::choker::Choker;
 use super::hash_serving::HashServing;
 use super::have_schedule::HaveSchedule;
+use super::holepunch::HolepunchStep;
 use super::peer::Peer;
 use super::picker::Picker;
 use super::rate::Rate;
@@ -21,7 +22,7 @@ use super::swarm::Swarm;
 use super::tolerance::tolerate;
 use super::torrent::Torrent;
 use super::web_seeds::WebSeeds;
-use super::{Config, Identity, MessageCounts, Output, PeerSource, SessionStreamId, Violation};
+use super::{Config, Identity, MessageCounts, Output, PeerSource, SearchState, SessionStreamId, Violation};
 
 /// What all peers share. Its methods take the one peer that a step is about; what a step means for other peers is noted in
 /// [`Deferred`].
@@ -53,10 +54,10 @@ pub(super) struct Core {
     pub(super) resolving: BTreeSet<HostPort>,
     pub(super) announcer: Announcer,
     pub(super) web_seeds: WebSeeds,
-    /// Whether a source other than trackers and peers is looking for peers.
-    pub(super) is_searching: bool,
-    /// Whether such a source has looked for peers in vain, and does so more rarely from now on.
-    pub(super) has_searched: bool,
+    /// How far a source other than trackers and peers has come with looking for peers.
+    pub(super) search: SearchState,
+    /// Whether connections may be over uTP.
+    pub(super) has_utp: bool,
     /// How many times a peer came, left, or said where it can be dialled.
     pub(super) changes_of_peers: u64,
     pub(super) picker: Picker,
@@ -91,6 +92,8 @@ pub(super) struct Deferred {
     pub(super) answered_elsewhere: Vec<(SessionStreamId, Block)>,
     /// Peers that named their id for peer exchange.
     pub(super) greeted: Vec<SessionStreamId>,
+    /// What messages of holepunch ask for.
+    pub(super) holepunch: Vec<HolepunchStep>,
     /// Suspect pieces whose leaves came.
     pub(super) leaves_came: Vec<PieceIndex>,
 }
@@ -100,6 +103,7 @@ impl Deferred {
         !self.blocks_freed
             && self.answered_elsewhere.is_empty()
             && self.greeted.is_empty()
+            && self.holepunch.is_empty()
             && self.leaves_came.is_empty()
     }
 }
@@ -160,8 +164,8 @@ impl Core {
             resolving: BTreeSet::new(),
             announcer,
             web_seeds: WebSeeds::default(),
-            is_searching: false,
-            has_searched: false,
+            search: SearchState::default(),
+            has_utp: false,
             changes_of_peers: 0,
             picker,
             suspects: Suspects::default(),
@@ -187,13 +191,30 @@ impl Core {
             identity,
         };
         core.web_seeds = WebSeeds::of(&mut core);
-        core.completed_at = core.is_complete().then_some(now);
+        core.completed_at = core.has_all_wanted().then_some(now);
         core
     }
 
     /// Whether every piece is there, verified.
     pub(super) fn is_complete(&self) -> bool {
         self.torrent.geometry().is_some() && self.picker.is_complete()
+    }
+
+    /// Whether every piece of the wanted files is there, verified.
+    pub(super) fn has_all_wanted(&self) -> bool {
+        self.torrent.geometry().is_some() && self.picker.has_all_wanted()
+    }
+
+    /// Whether more is to be given than taken for good: all that is wanted is there, and something else is missing (BEP 21).
+    pub(super) fn is_partial_seed(&self) -> bool {
+        self.has_all_wanted() && !self.is_complete()
+    }
+
+    /// Whether pieces can be asked for and checked, or that is not known yet: the torrent has what that takes, and the files that
+    /// are wanted.
+    pub(super) fn is_usable(&self) -> bool {
+        self.torrent.is_usable()
+            && self.torrent.known().is_none_or(|torrent| self.config.files.find_in(torrent).is_ok())
     }
 
     /// Whether a piece is there to be served.
@@ -259,14 +280,17 @@ impl Core {
     ) -> (&mut Announcer, AnnouncerContext<'_>) {
         let facts = AnnounceFacts {
             info_hash: self.torrent.info_hash(),
+            info_hashes: self.torrent.info_hashes(),
             identity: self.identity.clone(),
             uploaded: self.totals.uploaded,
             downloaded: self.totals.downloaded,
             corrupt: self.totals.corrupt,
             left: match self.torrent.is_wanted() {
                 true => self.config.profile.announce.left_unknown,
+                // Who has nothing left counts as a seed: what is not wanted is left as well.
                 false => self.picker.left(),
             },
+            is_partial_seed: self.is_partial_seed(),
         };
         let context = AnnouncerContext {
             now,
@@ -321,7 +345,13 @@ pub(super) fn picker_of(
 ) -> Picker {
     let geometry = torrent.geometry().cloned().or_else(|| Geometry::new(1, []));
     let geometry = geometry.expect("a geometry without files is one");
-    Picker::new(geometry, config.profile.block_length, have, rng)
+    let mut picker = Picker::new(geometry, config.profile.block_length, have, rng);
+    if let Some(torrent) = torrent.known()
+        && let Ok(files) = config.files.find_in(torrent)
+    {
+        picker.want_only(&files.pieces(torrent));
+    }
+    picker
 }
 
 /// How many addresses of a name are taken: a host has few.

@@ -16,10 +16,12 @@ use super::web_seeds::WebSeeds;
 use super::{Config, DisconnectReason, Event, Identity, Output, PeerSource, Session, Violation};
 
 impl Session {
-    /// A session that knows only a magnet link, and has not begun to talk. It fetches the metadata from peers, hands it out as
+    /// A session that knows only a magnet link, and has not begun to talk. The files that the link chooses are wanted, unless the
+    /// settings choose some. It fetches the metadata from peers, hands it out as
     /// [`Output::Metadata`], and carries on when [`Input::Described`](super::Input::Described) answers.
     pub fn of_magnet(config: Config, magnet: &Magnet, identity: Identity, now: Timestamp) -> Self {
         let trackers: Vec<_> = magnet.trackers.iter().map(|tracker| vec![tracker.clone()]).collect();
+        let config = Config { files: magnet.choice(config.files), ..config };
         let torrent = Torrent::Wanted(magnet.hashes, Box::default());
         let mut core = Core::new(config, torrent, &trackers, identity, [], now);
         for peer in magnet.peers.iter().take(MAX_LINK_PEERS) {
@@ -43,11 +45,14 @@ impl Session {
         }
         core.torrent = Torrent::Known(torrent);
         core.picker = picker_of(&core.torrent, &core.config, have, &mut core.rng);
-        if !core.torrent.is_usable() {
+        if !core.is_usable() {
             self.end(now);
             return;
         }
         core.web_seeds = WebSeeds::of(core);
+        let wants_peers = self.wants_peers();
+        let (announcer, mut context) = self.core.announcer(now, wants_peers);
+        announcer.announce_new_hash(&mut context);
         self.leave_those_of_no_tracker(now);
         for stream in self.peers.streams() {
             let Some(peer) = self.peers.get_mut(stream) else { continue };
@@ -55,7 +60,7 @@ impl Session {
                 self.disconnect(now, stream, DisconnectReason::Violated(violation));
             }
         }
-        if self.core.is_complete() {
+        if self.core.has_all_wanted() {
             self.core.completed_at = Some(now);
             self.core.outputs.push_back(Output::Event(Event::Complete));
             if self.core.config.seeding.is_none() {
@@ -63,6 +68,7 @@ impl Session {
                 return;
             }
         }
+        self.tell_partial_seed(now);
         self.peers.mark_all_dirty();
     }
 

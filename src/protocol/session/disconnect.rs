@@ -5,7 +5,7 @@ use crate::Timestamp;
 use super::core::Core;
 use super::encryption::Way;
 use super::peer::{Peer, Phase};
-use super::{DisconnectReason, Event, Output, Violation};
+use super::{CloseReason, DisconnectReason, Event, Output, Violation};
 
 impl Core {
     /// Ends a connection from our side.
@@ -43,11 +43,17 @@ impl Core {
             _ => {}
         }
         let other_way = self.other_way(peer, &reason);
+        let refuses_tcp = self.refuses_tcp(peer, &reason);
         if let Some(address) = peer.listen_address {
             // A peer that exchanged no block left no trace worth keeping.
             let gave_metadata = peer.metadata.gave_at.is_some();
             let useful = gave_metadata || peer.download.bytes > 0 || peer.upload.bytes > 0;
-            if !other_way.is_some_and(|way| self.swarm.try_other_way(address, way)) {
+            let again = other_way.is_some_and(|way| self.swarm.try_other_way(address, way))
+                || (refuses_tcp && self.swarm.try_utp(address));
+            if !again {
+                if let DisconnectReason::Closed(_) = reason {
+                    self.note_unreached(peer);
+                }
                 self.swarm.note_gone(address, useful, now);
             }
         }
@@ -64,6 +70,14 @@ impl Core {
     fn other_way(&self, peer: &Peer, reason: &DisconnectReason) -> Option<Way> {
         let way = peer.dialled.filter(|_| peer.phase == Phase::Handshake && self.is_running())?;
         self.config.profile.encryption.policy.tries_other_way(way, reason).then(|| way.other())
+    }
+
+    /// Whether a peer that we dialled took a connection over TCP and ended it before its handshake, so that the transport may be
+    /// what it does not take: libtorrent listens on TCP also where it takes uTP alone.
+    fn refuses_tcp(&self, peer: &Peer, reason: &DisconnectReason) -> bool {
+        let ended = matches!(reason, DisconnectReason::Closed(CloseReason::ByRemote | CloseReason::Reset));
+        let dialled = peer.dialled.is_some() && peer.phase == Phase::Handshake && !peer.over_utp;
+        self.has_utp && ended && dialled && self.is_running()
     }
 
     /// Whether a peer is never connected to again. One that has not sent its handshake may have tried to encrypt, and connects

@@ -373,7 +373,7 @@ impl Session {
             peer.wanted_pieces -= 1;
         }
         self.peers.mark_open_dirty();
-        if self.core.picker.is_complete() {
+        if self.core.picker.has_all_wanted() {
             self.completed(now);
         }
     }

@@ -142,7 +142,7 @@ impl Core {
         {
             peer.send(now, &Message::Port(port));
         }
-        if self.config.profile.interest == Interest::AtOnce && !self.is_complete() {
+        if self.config.profile.interest == Interest::AtOnce && !self.has_all_wanted() {
             peer.send(now, &Message::Interested);
         }
     }
@@ -174,6 +174,19 @@ impl Core {
                 _ => bitfield(),
             },
         );
+    }
+
+    /// Tells a peer that nothing more is wanted, though pieces are missing (BEP 21): what we have does not say that. The handshake
+    /// may come again (BEP 10).
+    pub(super) fn tell_upload_only(&self, now: Timestamp, peer: &mut Peer) {
+        let is_said = |(_, entry): &(_, ExtendedEntry)| {
+            matches!(entry, ExtendedEntry::UploadOnly | ExtendedEntry::UploadOnlyOnceComplete)
+        };
+        if peer.phase == Phase::Open && peer.is_extended() && self.config.profile.extended.iter().any(is_said)
+        {
+            let payload = self.extended_handshake(now, peer).into();
+            peer.send(now, &Message::Extended { id: 0, payload });
+        }
     }
 
     /// The dictionary of BEP 10: the entries of the profile, in its order.
@@ -210,11 +223,11 @@ impl Core {
             ExtendedEntry::Client if profile.client.is_empty() => {}
             ExtendedEntry::Client => out.bytes(key, &profile.client),
             ExtendedEntry::YourAddress => out.bytes(key, compact::address_bytes(peer.address.ip())),
-            ExtendedEntry::UploadOnlyOnceComplete if !self.is_complete() => {}
+            ExtendedEntry::UploadOnlyOnceComplete if !self.has_all_wanted() => {}
             ExtendedEntry::UploadOnly | ExtendedEntry::UploadOnlyOnceComplete => {
-                out.integer(key, u8::from(self.is_complete()));
+                out.integer(key, u8::from(self.has_all_wanted()));
             }
-            ExtendedEntry::CompleteAgo => match self.completed_at {
+            ExtendedEntry::CompleteAgo => match self.completed_at.filter(|_| self.is_complete()) {
                 Some(since) => out.integer(key, (now - since).as_secs()),
                 None => out.integer(key, -1),
             },

@@ -80,6 +80,8 @@ pub enum Input {
     Accepted(SessionStreamId, SocketAddr),
     /// Bytes came: the next ones of a connection in any cut, or one whole datagram.
     Received(SessionStreamId, Bytes),
+    /// The stream to a peer, which is open, is carried by uTP.
+    OverUtp(SessionStreamId),
     /// So many bytes of what was to be sent have left.
     Sent(SessionStreamId, usize),
     /// A stream is over, or could not be opened. Nothing more of it comes.
@@ -100,8 +102,8 @@ pub enum Input {
     /// A source other than the session's own trackers and peers names peers. They are dialled as far as the
     /// [source](PeerSource) is believed, and not at all where the torrent is private (BEP 27).
     PeersFound(PeerSource, Vec<SocketAddr>),
-    /// Whether such a source is looking for peers: while it is, a session without peers does not end.
-    Searching(bool),
+    /// How far such a source has come with looking for peers.
+    Searching(SearchState),
     /// Others see us at this address.
     OwnAddress(IpAddr),
     /// The user wants it to end: say goodbye to trackers and peers.
@@ -190,12 +192,38 @@ pub enum Output {
 pub enum Endpoint {
     /// A peer, over TCP.
     Peer(SocketAddr),
+    /// A peer, over uTP. There are none where the driver has no uTP.
+    UtpPeer(SocketAddr, UtpDial),
     /// An HTTP tracker, over TCP, or over TLS for https: then the stream is open once TLS is, and its bytes are those in clear.
     HttpTracker(Remote),
     /// A UDP tracker.
     UdpTracker(Remote),
     /// A web seed, over TCP or TLS as an HTTP tracker.
     WebSeed(Remote),
+}
+
+/// How far a source beside the trackers has come with looking for peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SearchState {
+    /// There is no such source, or it has nobody to ask and may yet hear of somebody. A session with nobody else to turn to
+    /// waits, and one whose trackers were asked often enough ends.
+    #[default]
+    Idle,
+    /// It is looking: a session without peers does not end.
+    UnderWay,
+    /// It has looked often enough. A session without trackers, or whose trackers were asked often enough, ends.
+    Over,
+}
+
+/// How a peer is dialled over uTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UtpDial {
+    /// Before TCP.
+    First,
+    /// And over nothing else: the peer closed what came over TCP.
+    Alone,
+    /// And over nothing else, at the same time as the peer dials us (BEP 55).
+    Punch,
 }
 
 /// What carries the bytes of a connection to a peer.
@@ -356,7 +384,7 @@ pub enum Event {
         /// The piece.
         index: PieceIndex,
     },
-    /// Every piece is there.
+    /// Every piece of the wanted files is there.
     Complete,
 }
 

@@ -15,9 +15,9 @@ use crate::{DecodeError, Metainfo, Timestamp};
 
 use super::core::Core;
 use super::noise::Noise;
-use super::peer::Peer;
+use super::peer::{Peer, Phase};
 use super::torrent::Torrent;
-use super::{Output, SessionStreamId, Violation};
+use super::{Output, Session, SessionStreamId, Violation};
 
 /// What is missing of the piece layers.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) struct LayerFetch {
     asked: Vec<AskedHashes>,
     /// What came, by its file and its first place in the layer.
     came: BTreeMap<(Hash, u32), Bytes>,
+    /// Until when these are waited for, where the pieces can be checked without them.
+    until: Option<Timestamp>,
 }
 
 /// A request that is not answered.
@@ -49,9 +51,6 @@ impl LayerFetch {
             false => Ok(()),
         };
         let torrent = Metainfo::decode_bounded(&file, MAX_VALUES, admit).ok()?;
-        if torrent.has_all_hashes() {
-            return None;
-        }
         let base_layer = torrent.piece_layer()?;
         let (mut files, mut unasked, mut hashes) = (BTreeMap::new(), VecDeque::new(), 0_u64);
         for (root, length) in torrent.missing_layers() {
@@ -72,7 +71,18 @@ impl LayerFetch {
         }
         // What else is missing nobody can give.
         let is_of_use = !unasked.is_empty();
-        is_of_use.then(|| Self { files, unasked, asked: Vec::new(), came: BTreeMap::new() })
+        is_of_use.then(|| Self { files, unasked, asked: Vec::new(), came: BTreeMap::new(), until: None })
+    }
+
+    /// Whether the torrent is begun without them.
+    fn is_given_up(&self, now: Timestamp, can_be_asked: bool) -> bool {
+        self.until.is_some_and(|until| !can_be_asked || now >= until)
+    }
+
+    /// How many hashes came, of how many.
+    pub(super) fn progress(&self) -> (u64, u64) {
+        let came: usize = self.came.values().map(|hashes| hashes.len() / size_of::<Hash>()).sum();
+        (came as u64, self.files.values().map(|&(_, pieces)| u64::from(pieces)).sum())
     }
 
     /// What a peer was asked for is asked of others.
@@ -137,14 +147,38 @@ impl LayerFetch {
     }
 }
 
+impl Session {
+    /// Begins a hybrid torrent without its piece layers, where nobody has them or they come too slowly: its pieces have hashes of
+    /// version 1.
+    pub(super) fn give_up_layers(&mut self, now: Timestamp) {
+        let Some(layers) = self.core.torrent.layer_fetch() else { return };
+        if layers.is_given_up(now, self.peers.iter().any(Peer::gives_hashes))
+            && let Some(info) = self.core.torrent.end_layer_fetch()
+        {
+            self.core.outputs.push_back(Output::Metadata(info, PieceLayers::new()));
+        }
+    }
+}
+
+impl Peer {
+    /// Whether the peer can be asked for hashes (BEP 52).
+    pub(super) fn gives_hashes(&self) -> bool {
+        self.is_v2 && self.phase == Phase::Open
+    }
+}
+
 impl Core {
     /// The info dictionary is there: it is handed out, or the hashes are fetched first without which its pieces cannot be checked.
     pub(super) fn take_info(&mut self, info: Bytes) {
         let Torrent::Wanted(hashes, fetch) = &mut self.torrent else { return };
-        // The pieces of a hybrid torrent have hashes of version 1.
-        let layers = if hashes.v1().is_none() { LayerFetch::of(&info) } else { None };
+        // Without its hash of version 2 no connection is of version 2.
+        let layers = if hashes.v2().is_some() { LayerFetch::of(&info) } else { None };
         match layers {
-            Some(layers) => fetch.await_layers(layers),
+            Some(mut layers) => {
+                // The pieces of a hybrid torrent have hashes of version 1 as well.
+                layers.until = hashes.v1().map(|_| self.now + HYBRID_WAIT);
+                fetch.await_layers(layers);
+            }
             None => self.outputs.push_back(Output::Metadata(info, PieceLayers::new())),
         }
     }
@@ -211,6 +245,9 @@ const MAX_HASHES: u64 = 1 << 20;
 
 /// How many requests wait at a peer.
 const MAX_REQUESTS: usize = 4;
+
+/// How long the piece layers of a hybrid torrent are waited for.
+const HYBRID_WAIT: Duration = Duration::from_secs(10);
 
 /// How long a peer may take for an answer before another one that has nothing else to give is asked as well.
 const SHARED_AFTER: Duration = Duration::from_secs(2);

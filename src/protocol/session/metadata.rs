@@ -90,12 +90,20 @@ impl MetadataFetch {
 
     /// How far the assembly is that has the most, of how many bytes.
     pub(super) fn progress(&self) -> Option<(u64, u64)> {
+        if let Some(info) = &self.info {
+            return Some((info.len() as u64, info.len() as u64));
+        }
         let parts = self.assemblies.iter().map(|assembly| (assembly.received(), u64::from(assembly.size)));
         parts.max_by_key(|(received, _)| *received)
     }
 
     pub(super) fn await_layers(&mut self, layers: LayerFetch) {
         self.layers = Some(Box::new(layers));
+    }
+
+    /// How many hashes of the piece layers came, of how many, while these are missing.
+    pub(super) fn layer_progress(&self) -> Option<(u64, u64)> {
+        self.layers.as_ref().map(|layers| layers.progress())
     }
 
     pub(super) fn layers(&mut self) -> Option<&mut LayerFetch> {
@@ -225,6 +233,7 @@ impl Session {
 
     /// Does what follows from news about the metadata.
     pub(super) fn follow_metadata(&mut self, now: Timestamp) {
+        self.give_up_layers(now);
         let Some((_, fetch)) = self.core.torrent.fetch() else { return };
         if fetch.disagrees {
             self.end(now);

@@ -198,7 +198,7 @@ impl Core {
             (_, Some(before)) => self.count_pieces(peer, &before),
             (Message::Have(piece), _) if !observed.repeated => {
                 self.picker.rarity.more(*piece, &mut self.rng);
-                if !self.picker.is_done(*piece) {
+                if self.picker.is_missing(*piece) {
                     peer.wanted_pieces += 1;
                     peer.download.nothing_to_pick_at = None;
                 }
@@ -210,7 +210,7 @@ impl Core {
                     && !observed.repeated
                 {
                     self.picker.rarity.fewer(*piece, &mut self.rng);
-                    peer.wanted_pieces -= u32::from(!self.picker.is_done(*piece));
+                    peer.wanted_pieces -= u32::from(self.picker.is_missing(*piece));
                     // Others may have what was begun with it.
                     self.picker.unreserve(peer.stream);
                     self.deferred.blocks_freed = true;
@@ -304,7 +304,8 @@ impl Core {
             // What the peer has was changed when the message was observed.
             Content::DontHave(piece) => self.check_range(&Message::Have(piece))?,
             Content::Pex(pex) => self.on_pex(now, peer, &pex),
-            Content::UploadOnly(_) | Content::Holepunch(_) | Content::Other => {}
+            Content::Holepunch(message) => self.on_holepunch(now, peer, message),
+            Content::UploadOnly(_) | Content::Other => {}
         }
         Ok(())
     }

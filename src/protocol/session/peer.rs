@@ -12,6 +12,7 @@ use crate::{Block, Geometry, PeerId, PieceIndex, Timestamp};
 
 use super::assigned::AssignedBlocks;
 use super::encryption::Way;
+use super::holepunch::HolepunchCount;
 use super::message_reader::{BitfieldLength, MessageReader};
 use super::metadata::MetadataSource;
 use super::negotiate::PeerEncryption;
@@ -67,6 +68,11 @@ pub(super) struct Peer {
     pub(super) download: PeerDownload,
     pub(super) upload: PeerUpload,
     pub(super) pex: PexState,
+    /// Whether the connection is over uTP.
+    pub(super) over_utp: bool,
+    /// Messages of holepunch from the peer, and rendezvous that we asked of it.
+    pub(super) holepunch: HolepunchCount,
+    pub(super) asked_to_relay: HolepunchCount,
     pub(super) metadata: MetadataSource,
     /// Whether the handshakes came to version 2 (BEP 52), so that hashes can be asked for.
     pub(super) is_v2: bool,
@@ -230,6 +236,9 @@ impl Peer {
             download: PeerDownload::new(new.pipeline_depth, now),
             upload: PeerUpload::new(now),
             pex: PexState::default(),
+            over_utp: false,
+            holepunch: HolepunchCount::default(),
+            asked_to_relay: HolepunchCount::default(),
             metadata: MetadataSource::default(),
             is_v2: false,
             hashes_rest_until: None,

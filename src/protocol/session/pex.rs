@@ -61,6 +61,8 @@ impl Peer {
             (self.encryption.method().is_some(), PexPeer::PREFERS_ENCRYPTION),
             // A peer becomes a seed by its haves as well.
             (self.pieces().is_all() || self.theirs().is_upload_only(), PexPeer::SEED),
+            (self.over_utp, PexPeer::UTP),
+            (self.extension_id(&Extension::Holepunch).is_some(), PexPeer::HOLEPUNCH),
             (self.dialled.is_some(), PexPeer::REACHABLE),
         ];
         flags.into_iter().filter(|(holds, _)| *holds).fold(0, |all, (_, flag)| all | flag)
@@ -115,12 +117,16 @@ impl Core {
             return;
         }
         peer.pex.received_at = Some(now);
-        let is_complete = self.is_complete();
-        let is_of_use = |peer: &&PexPeer| !(is_complete && peer.flags & PexPeer::SEED != 0);
+        let takes_nothing = self.has_all_wanted();
+        let is_of_use = |peer: &&PexPeer| !(takes_nothing && peer.flags & PexPeer::SEED != 0);
         let added: Vec<PexPeer> = pex.added.iter().take(MAX_PEX_PEERS).filter(is_of_use).copied().collect();
         self.swarm.forget_dials(now);
         let source = PeerSource::Peer(peer.address.ip());
         self.swarm.learn(source, added.iter().map(|peer| peer.address));
+        for peer in &added {
+            let has = |flag| peer.flags & flag != 0;
+            self.swarm.note_told(peer.address, has(PexPeer::UTP), has(PexPeer::HOLEPUNCH));
+        }
         if self.config.profile.encryption.policy == EncryptionPolicy::Off {
             return;
         }

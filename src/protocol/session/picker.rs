@@ -1,4 +1,4 @@
-//! Which block is asked of whom. A piece is in exactly one state: it waits, is started, is being hashed, or is done.
+//! Which block is asked of whom. A piece is in exactly one state: it is not wanted, waits, is started, is being hashed, or is done.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -26,6 +26,7 @@ pub(super) struct Picker {
     open: BTreeSet<PieceIndex>,
     done: PieceSet,
     left: u64,
+    wanted: Wanted,
     /// The place in a listed order before which no piece waits.
     listed: usize,
     /// Grows whenever a block may be had that could not be had before.
@@ -34,10 +35,23 @@ pub(super) struct Picker {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum PieceState {
+    /// It lies in no file that is wanted.
+    Unwanted,
     Waiting,
     Started,
     Hashing,
     Done,
+}
+
+/// The pieces of the wanted files, those that are done among them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) pieces: u32,
+    /// How many of them are not done.
+    pub(super) missing: u32,
+    pub(super) bytes: u64,
+    /// The bytes of those that are not done.
+    pub(super) left: u64,
 }
 
 /// Who looks for a block, and what it may have.
@@ -101,6 +115,12 @@ impl Picker {
             open: BTreeSet::new(),
             done: PieceSet::none(total),
             left: geometry.content(),
+            wanted: Wanted {
+                pieces: total,
+                missing: total,
+                bytes: geometry.content(),
+                left: geometry.content(),
+            },
             listed: 0,
             version: 0,
             geometry,
@@ -114,11 +134,39 @@ impl Picker {
         picker
     }
 
+    /// Leaves out all pieces but these: nobody is asked for the others, whatever is missing of them.
+    pub(super) fn want_only(&mut self, pieces: &PieceSet) {
+        if pieces.is_all() {
+            return;
+        }
+        self.wanted = Wanted { pieces: 0, missing: 0, bytes: 0, left: 0 };
+        for piece in (0..).map(PieceIndex).take(self.states.len()) {
+            let size = u64::from(self.geometry.piece_size(piece).unwrap_or(0));
+            let state = &mut self.states[piece.0 as usize];
+            if pieces.contains(piece) {
+                self.wanted.pieces += 1;
+                self.wanted.bytes += size;
+                if *state != PieceState::Done {
+                    self.wanted.missing += 1;
+                    self.wanted.left += size;
+                }
+            } else if *state == PieceState::Waiting {
+                *state = PieceState::Unwanted;
+                self.rarity.take(piece);
+            }
+        }
+    }
+
+    /// The pieces of the wanted files.
+    pub(super) const fn wanted(&self) -> Wanted {
+        self.wanted
+    }
+
     pub(super) const fn done(&self) -> u32 {
         self.done.count()
     }
 
-    /// The bytes of the pieces that are not done.
+    /// The bytes of the pieces that are not done, wanted or not.
     pub(super) const fn left(&self) -> u64 {
         self.left
     }
@@ -140,6 +188,17 @@ impl Picker {
         self.states.get(piece.0 as usize) == Some(&PieceState::Done)
     }
 
+    /// Whether nothing that is wanted is missing.
+    pub(super) const fn has_all_wanted(&self) -> bool {
+        self.wanted.missing == 0
+    }
+
+    /// Whether a piece is wanted and not done.
+    pub(super) fn is_missing(&self, piece: PieceIndex) -> bool {
+        let state = self.states.get(piece.0 as usize);
+        matches!(state, Some(PieceState::Waiting | PieceState::Started | PieceState::Hashing))
+    }
+
     /// The pieces that are done, in ascending order.
     pub(super) fn pieces_done(&self) -> impl Iterator<Item = PieceIndex> + '_ {
         self.done.iter()
@@ -150,12 +209,12 @@ impl Picker {
         self.done.to_bitfield()
     }
 
-    /// How many pieces of these are not done.
+    /// How many pieces of these are wanted and not done.
     pub(super) fn wanted_of(&self, pieces: &PieceSet) -> u32 {
         if pieces.is_all() {
-            return self.done.total() - self.done.count();
+            return self.wanted.missing;
         }
-        pieces.iter().filter(|&piece| !self.is_done(piece)).count() as u32
+        pieces.iter().filter(|&piece| self.is_missing(piece)).count() as u32
     }
 
     /// The next block to ask of a peer that nobody is asked for, noted as asked of it.
@@ -251,7 +310,7 @@ impl Picker {
             Some(PieceState::Started) => {
                 self.partials.get(&piece).is_some_and(|partial| partial.unasked_from().any(is_within))
             }
-            Some(PieceState::Hashing | PieceState::Done) | None => false,
+            Some(PieceState::Unwanted | PieceState::Hashing | PieceState::Done) | None => false,
         }
     }
 
@@ -466,7 +525,11 @@ impl Picker {
     fn note_done(&mut self, piece: PieceIndex) {
         self.states[piece.0 as usize] = PieceState::Done;
         self.done.insert(piece);
-        self.left -= u64::from(self.geometry.piece_size(piece).unwrap_or(0));
+        let size = u64::from(self.geometry.piece_size(piece).unwrap_or(0));
+        self.left -= size;
+        // Nobody is asked for what is not wanted.
+        self.wanted.missing -= 1;
+        self.wanted.left -= size;
         if self.is_end_game() {
             self.version += 1;
         }

@@ -24,7 +24,7 @@ impl Session {
         if core.config.single_peer || (here >= MAX_CALLERS_A_HOST && !host.is_loopback()) {
             return false;
         }
-        let kept = if core.is_complete() { 0 } else { most / KEPT };
+        let kept = if core.has_all_wanted() { 0 } else { most / KEPT };
         let callers_full = hosts.len() + kept >= most;
         if !callers_full && self.peers.len() < most {
             return true;

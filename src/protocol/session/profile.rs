@@ -89,6 +89,8 @@ pub struct AnnounceProfile {
     pub requirecrypto: Option<bool>,
     /// Whether a tracker whose name has addresses of both families is announced to over both (BEP 7).
     pub both_families: bool,
+    /// Whether trackers are announced to by both info hashes of a hybrid torrent (BEP 52).
+    pub both_hashes: bool,
     /// How many bytes are said to be left while the metadata has not come (BEP 9 does not say; libtorrent says 16,384).
     pub left_unknown: u64,
     /// Whether completion is announced.
@@ -250,6 +252,15 @@ pub enum LastMessage {
 }
 
 impl Profile {
+    /// The same, which also says that it speaks holepunch (BEP 55): that takes a driver that carries connections over uTP.
+    #[must_use]
+    pub fn with_holepunch(mut self) -> Self {
+        // The names stand in their order.
+        let place = self.extensions.iter().take_while(|(name, _)| name.as_str() < "ut_holepunch").count();
+        self.extensions.insert(place, ("ut_holepunch".to_owned(), 5));
+        self
+    }
+
     /// The profile of bittrace itself, under this name in announces and extended handshakes. It does not encrypt: a driver that
     /// keeps the keys says when to.
     pub fn own(client: &str) -> Self {
@@ -265,6 +276,7 @@ impl Profile {
                 supportcrypto: None,
                 requirecrypto: None,
                 both_families: true,
+                both_hashes: true,
                 left_unknown: 16 * 1024,
                 says_completed: true,
                 others: Vec::new(),

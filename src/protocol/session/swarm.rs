@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::Timestamp;
 
 use super::encryption::Way;
+use super::{Endpoint, UtpDial};
 
 /// What is known of peers that are not connected.
 #[derive(Debug)]
@@ -70,6 +71,14 @@ struct KnownPeer {
     /// Whether both ways were tried, and neither led to a handshake so far.
     both_ways: bool,
     not_before: Option<Timestamp>,
+    /// Whether it is said to take uTP, and to speak holepunch.
+    takes_utp: bool,
+    /// Whether it ended its connections over TCP before its handshake, so that it is dialled over uTP alone.
+    refuses_tcp: bool,
+    speaks_holepunch: bool,
+    /// Whether a relay was asked to bring us together, and whether one did.
+    relay_asked: bool,
+    punched: bool,
 }
 
 impl KnownPeer {
@@ -82,6 +91,11 @@ impl KnownPeer {
             way: None,
             both_ways: false,
             not_before: None,
+            takes_utp: false,
+            refuses_tcp: false,
+            speaks_holepunch: false,
+            relay_asked: false,
+            punched: false,
         }
     }
 
@@ -365,6 +379,84 @@ impl Swarm {
         if let Some(known) = self.known.get_mut(&address).filter(untried) {
             known.way = Some(way);
         }
+    }
+
+    /// A peer that was not dialled yet is said to take uTP, or to speak holepunch.
+    pub(super) fn note_told(&mut self, address: SocketAddr, takes_utp: bool, speaks_holepunch: bool) {
+        if let Some(known) =
+            self.known.get_mut(&address).filter(|known| !known.connected && known.failures == 0)
+        {
+            known.takes_utp |= takes_utp;
+            known.speaks_holepunch |= speaks_holepunch;
+        }
+    }
+
+    /// Where a peer is dialled.
+    pub(super) fn endpoint(&self, address: SocketAddr) -> Endpoint {
+        match self.known.get(&address) {
+            Some(known) if known.refuses_tcp => Endpoint::UtpPeer(address, UtpDial::Alone),
+            Some(known) if known.takes_utp => Endpoint::UtpPeer(address, UtpDial::First),
+            _ => Endpoint::Peer(address),
+        }
+    }
+
+    /// Has a peer that ended its connections over TCP before its handshake, in all ways, dialled over uTP alone, before all others
+    /// and in the usual way; whether that is to be, and not just was done.
+    pub(super) fn try_utp(&mut self, address: SocketAddr) -> bool {
+        let Some(known) = self.known.get_mut(&address) else { return false };
+        known.refuses_tcp = !known.refuses_tcp;
+        if !known.refuses_tcp {
+            return false;
+        }
+        (known.way, known.both_ways, known.connected, known.not_before) = (None, false, false, None);
+        if !std::mem::replace(&mut known.waits, true) {
+            match known.source.can_be_invented() {
+                false => self.named.push_front(address),
+                true => self.passed_on.push_front(address),
+            }
+        }
+        self.quiet_until = None;
+        true
+    }
+
+    /// The host that may bring us together with a peer, where none was asked yet: it named the peer as one that speaks holepunch.
+    pub(super) fn relay_to(&self, address: SocketAddr) -> Option<IpAddr> {
+        let known = self.known.get(&address).filter(|known| known.speaks_holepunch && !known.relay_asked)?;
+        match known.source {
+            PeerSource::Peer(host) => Some(host),
+            _ => None,
+        }
+    }
+
+    /// A relay was asked to bring us together with a peer.
+    pub(super) fn note_asked(&mut self, address: SocketAddr) {
+        if let Some(known) = self.known.get_mut(&address) {
+            known.relay_asked = true;
+        }
+    }
+
+    /// A relay says that the peer at this address dials us now. Whether it is to be dialled, noted as connected: once, and where
+    /// no relay was asked, only if it was not dialled of late.
+    pub(super) fn punch(&mut self, now: Timestamp, source: PeerSource, address: SocketAddr) -> bool {
+        if !self.is_useful(address, source) {
+            return false;
+        }
+        let is_asked = self.known.get(&address).is_some_and(|known| known.relay_asked);
+        let was_dialled = self.dialled.contains(&address) || self.dialled.len() >= MOST_DIALLED;
+        if !is_asked && was_dialled || !self.known.contains_key(&address) && !self.make_room(source) {
+            return false;
+        }
+        let known = self.known.entry(address).or_insert(KnownPeer::new(source));
+        if known.connected || known.punched {
+            return false;
+        }
+        (known.punched, known.connected, known.waits) = (true, true, false);
+        self.named.retain(|&other| other != address);
+        self.passed_on.retain(|&other| other != address);
+        if self.dialled.insert(address) {
+            self.dials.push_back((now, address));
+        }
+        true
     }
 
     /// The way in which a peer is dialled, where that is not the usual one.

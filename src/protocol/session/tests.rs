@@ -1,5 +1,6 @@
 //! Conversations with a session under a pretend clock. The far ends say raw bytes, which none of our encoders made.
 
+mod both_hashes;
 mod crowding;
 mod dropped;
 mod encryption;
@@ -7,6 +8,7 @@ mod failures;
 mod floods;
 mod happy;
 mod hashes;
+mod holepunch;
 mod hostile;
 mod leaves;
 mod metadata;
@@ -15,6 +17,7 @@ mod observer;
 mod pex;
 mod places;
 mod policies;
+mod selection;
 mod serving;
 mod sharing;
 mod sources;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::wire::Message;
-use crate::{Block, Metainfo, Timestamp};
+use crate::{Block, Timestamp};
 
 use super::assigned::AssignedBlock;
 use super::core::Core;
@@ -101,14 +101,14 @@ impl Core {
         let gave_at = peer.metadata.gave_at.unwrap_or(peer.phase_since);
         let useless = self.config.single_peer
             && peer.wanted_pieces == 0
-            && !self.is_complete()
+            && !self.has_all_wanted()
             && now - gave_at >= self.config.request_timeout;
         useless.then_some(Violation::Useless)
     }
 
     /// Neither side has any use for the other.
     fn both_complete(&self, peer: &Peer) -> bool {
-        self.is_complete() && peer.pieces().is_all()
+        self.has_all_wanted() && peer.pieces().is_all()
     }
 
     /// Neither side wants anything of the other, and others wait for the place.
@@ -312,7 +312,7 @@ impl Core {
 
     fn has_seeded_enough(&self, now: Timestamp) -> bool {
         let (Some(since), Some(goal)) = (self.completed_at, self.config.seeding) else { return false };
-        let total = self.torrent.known().map_or(0, Metainfo::total).max(1) as f64;
+        let total = self.picker.wanted().bytes.max(1) as f64;
         goal.time.is_some_and(|time| now - since >= time)
             || goal.ratio.is_some_and(|ratio| self.totals.uploaded as f64 / total >= ratio)
     }

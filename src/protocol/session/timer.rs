@@ -88,7 +88,7 @@ impl Session {
             Timer::SeedGoal => core.seeding_ends().filter(|_| running),
             Timer::UploadLimit => core.choker.ready_at().filter(|_| running),
             // With peers, the tick looks for more.
-            Timer::Connect if running && self.peers.is_empty() && !core.is_complete() => {
+            Timer::Connect if running && self.peers.is_empty() && !core.has_all_wanted() => {
                 core.swarm.ready_at(core.now)
             }
             Timer::Connect | Timer::Exhausted => None,

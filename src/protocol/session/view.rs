@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::mse::Methods;
-use crate::{Metainfo, PeerId, Timestamp};
+use crate::{PeerId, Timestamp};
 
 use super::peer::Phase;
 use super::torrent::Torrent;
@@ -13,13 +13,13 @@ use super::{Session, SessionStreamId, Transport};
 /// A session as a whole.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Status {
-    /// The pieces that are verified.
+    /// The wanted pieces that are verified.
     pub pieces_done: u32,
-    /// All pieces.
+    /// The wanted pieces: those in which bytes of the [wanted files](super::Config::files) lie.
     pub pieces: u32,
-    /// The bytes of all pieces.
+    /// The bytes of the wanted pieces.
     pub total: u64,
-    /// The bytes of the pieces that are not verified.
+    /// The bytes of the wanted pieces that are not verified.
     pub left: u64,
     /// Bytes of blocks received, each counted once.
     pub downloaded: u64,
@@ -53,6 +53,19 @@ pub struct MetadataStatus {
     /// How many bytes there are, as peers say; `None` while no peer does.
     pub size: Option<u64>,
     /// How many connected peers say that they have it.
+    pub peers: usize,
+    /// What there is of the piece layers, where these alone are missing.
+    pub layers: Option<LayerStatus>,
+}
+
+/// The piece layers of a torrent of version 2, while they come from peers (BEP 52, "piece layers").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LayerStatus {
+    /// Hashes that are there.
+    pub received: u64,
+    /// All hashes of the layers.
+    pub wanted: u64,
+    /// How many connected peers speak version 2, so that they can be asked.
     pub peers: usize,
 }
 
@@ -146,14 +159,20 @@ impl Session {
                     received: progress.map_or(0, |(received, _)| received),
                     size: progress.map(|(_, size)| size),
                     peers: self.peers.iter().filter(|peer| peer.metadata_claim().is_some()).count(),
+                    layers: fetch.layer_progress().map(|(received, wanted)| LayerStatus {
+                        received,
+                        wanted,
+                        peers: self.peers.iter().filter(|peer| peer.gives_hashes()).count(),
+                    }),
                 })
             }
         };
+        let wanted = self.core.picker.wanted();
         Status {
-            pieces_done: self.core.picker.done(),
-            pieces: self.core.piece_count(),
-            total: self.core.torrent.known().map_or(0, Metainfo::total),
-            left: self.core.picker.left(),
+            pieces_done: wanted.pieces - wanted.missing,
+            pieces: wanted.pieces,
+            total: wanted.bytes,
+            left: wanted.left,
             downloaded: self.core.totals.downloaded,
             uploaded: self.core.totals.uploaded,
             wasted: self.core.totals.wasted,

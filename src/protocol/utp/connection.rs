@@ -61,6 +61,8 @@ pub struct Connection {
     closing: bool,
     end_sent: bool,
     end_told: bool,
+    /// Whether the other end opens a connection to us at the same time.
+    is_punching: bool,
     times: Times,
 }
 
@@ -170,6 +172,12 @@ impl Connection {
         Self::new(Phase::SynSent, ids, syn, syn.plus(1), Sequence(0), draw.seed, header)
     }
 
+    /// The same where the other end opens one to us at the same time, so that devices between us let both in (BEP 55): SYN is
+    /// sent again after 1 and after 3 seconds.
+    pub fn punch(id: u16, draw: Draw, header: usize) -> Self {
+        Self { is_punching: true, ..Self::connect(id, draw, header) }
+    }
+
     /// A connection that the other end opens with this SYN, at `now`.
     pub fn accept(now: Timestamp, syn: &Header, draw: Draw, header: usize) -> Self {
         let first = Sequence(draw.sequence);
@@ -216,6 +224,7 @@ impl Connection {
             closing: false,
             end_sent: false,
             end_told: false,
+            is_punching: false,
             times: Times::default(),
         }
     }

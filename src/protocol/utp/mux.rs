@@ -85,13 +85,27 @@ impl Mux {
 
     /// Begins a connection.
     pub fn open(&mut self, stream: SessionStreamId, remote: SocketAddr) {
+        self.begin(stream, remote, Connection::connect);
+    }
+
+    /// Begins a connection to an end that begins one to us at the same time (BEP 55).
+    pub fn punch(&mut self, stream: SessionStreamId, remote: SocketAddr) {
+        self.begin(stream, remote, Connection::punch);
+    }
+
+    fn begin(
+        &mut self,
+        stream: SessionStreamId,
+        remote: SocketAddr,
+        make: fn(u16, Draw, usize) -> Connection,
+    ) {
         let (id, draw) = loop {
             let (id, draw) = self.draw();
             if !self.by_id.contains_key(&(remote, id)) {
                 break (id, draw);
             }
         };
-        let connection = Connection::connect(id, draw, headers(remote));
+        let connection = make(id, draw, headers(remote));
         self.add(stream, Entry::opened(connection, remote));
     }
 

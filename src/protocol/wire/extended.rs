@@ -10,7 +10,7 @@ mod metadata;
 mod pex;
 
 pub use handshake::ExtendedHandshake;
-pub use holepunch::{Holepunch, HolepunchKind};
+pub use holepunch::{Holepunch, HolepunchError, HolepunchKind};
 pub use metadata::{METADATA_PIECE, Metadata, MetadataKind};
 pub use pex::{Pex, PexPeer};
 

@@ -14,8 +14,12 @@ pub enum ClientRole {
 }
 
 impl ClientRole {
-    /// The role of the client of `reference`: that of a seeder where it sent more blocks than its peers did.
+    /// The role of the client of `reference`: that of a seeder where it sent more blocks than its peers did. A client that asked
+    /// for the metadata had nothing to begin with, however much it passed on.
     pub fn of(reference: &Transcript) -> Self {
+        if reference.asks_for_metadata() {
+            return Self::Downloader;
+        }
         let blocks = |side| {
             let messages = reference.peers().flat_map(|one| &one.direction(side).messages);
             messages.filter(|message| message.message() == "piece").count()

@@ -14,8 +14,8 @@ use std::time::Duration;
 
 use bittrace_protocol::magnet::Magnet;
 use bittrace_protocol::session::{
-    Config, EncryptionPolicy, Event, Input, MemoryDisk, MessageCounts, Output, PeerSource, SeedGoal, Session,
-    SessionStreamId, Violation,
+    Config, EncryptionPolicy, Event, Input, MemoryDisk, MessageCounts, Output, PeerSource, SearchState,
+    SeedGoal, Session, SessionStreamId, Violation,
 };
 use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
 use bittrace_trace as trace;
@@ -110,7 +110,8 @@ pub fn replay_offline(
         false => torrent.clone(),
     };
     let untracked = untracked_peers(reference);
-    session.handle(clock.now(), Input::Searching(!untracked.is_empty()));
+    let search = if untracked.is_empty() { SearchState::Idle } else { SearchState::UnderWay };
+    session.handle(clock.now(), Input::Searching(search));
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
         torrent: torrent.info_hash,
@@ -196,6 +197,8 @@ struct SimulatedConnection {
     role: RemoteRole,
     /// Its number in the recording, once it has one. A connection over uTP is recorded as datagrams.
     recorded: Option<trace::StreamId>,
+    /// Whether the far end says nothing and closes it.
+    leaves: bool,
 }
 
 impl SimulatedConnection {
@@ -432,7 +435,9 @@ impl<'a> Simulation<'a> {
         self.untracked.remove(&far);
         let now = self.clock.now();
         self.session.handle(now, Input::PeersFound(PeerSource::Link, vec![far]));
-        self.session.handle(now, Input::Searching(!self.untracked.is_empty()));
+        if self.untracked.is_empty() {
+            self.session.handle(now, Input::Searching(SearchState::Over));
+        }
     }
 
     fn finish(mut self) -> std::io::Result<OfflineRun> {

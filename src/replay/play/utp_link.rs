@@ -182,6 +182,17 @@ impl UtpLink {
         }
     }
 
+    /// The recorded peer on this stream closes it.
+    pub(super) fn leave(&mut self, stream: SessionStreamId, now: Timestamp) {
+        self.pass(now);
+        if let Some(line) = self.streams.get(&stream)
+            && let Some(theirs) = line.theirs
+            && let Some(port) = self.far.get_mut(&line.far)
+        {
+            port.mux.close(theirs);
+        }
+    }
+
     /// When something happens next.
     pub(super) fn next_at(&self) -> Option<Timestamp> {
         let passage = self.under_way.keys().next().map(|&(at, _)| at);
@@ -259,6 +270,7 @@ impl UtpLink {
             }
             MuxOutput::Opened(stream, far) => {
                 self.events.push_back(LinkEvent::Near(Input::Opened(stream, far)));
+                self.events.push_back(LinkEvent::Near(Input::OverUtp(stream)));
             }
             MuxOutput::Accepted(stream, far) => {
                 let Some(port) = self.far.get_mut(&far) else { return };

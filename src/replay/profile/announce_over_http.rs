@@ -45,6 +45,8 @@ impl Learner<'_> {
         let families: BTreeSet<_> =
             reference.trackers().map(|tracker| AddressFamily::of(tracker.far())).collect();
         own.both_families = families.len() > 1;
+        let hashes: BTreeSet<_> = announces.iter().map(|one| one.1.info_hash).collect();
+        own.both_hashes = hashes.len() > 1;
         let completed = announces.iter().any(|one| one.1.event == Some(Event::Completed));
         // A client with nothing left could have announced `completed`.
         own.says_completed = completed || !announces.iter().any(|one| one.1.left == Some(0));

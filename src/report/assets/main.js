@@ -32,6 +32,8 @@ class Page {
             findingsLane(),
             messagesLane(),
             ...data.askers.map(askerLane),
+            swarmHostsLane(),
+            swarmCopiesLane(),
             ...this.connections,
             otherLanes(),
             trafficLane(),

@@ -6,6 +6,7 @@
 
 mod answers;
 mod content;
+mod swarm;
 
 use rustc_hash::FxHashMap;
 use serde::Serialize;
@@ -14,6 +15,7 @@ use super::hosts::HostKey;
 
 pub use answers::*;
 pub use content::*;
+pub use swarm::*;
 
 /// Microseconds since the first packet of the capture.
 pub type Micros = u64;
@@ -56,6 +58,9 @@ pub struct Course {
     pub pieces: Option<Pieces>,
     /// How long answers took.
     pub latencies: Latencies,
+    /// What hosts did for each other, where none of them is local and there are three or more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<Swarm>,
     /// The sums of all.
     pub totals: Totals,
     /// The place in `lanes` by stream.
@@ -338,6 +343,8 @@ pub struct Totals {
     pub again: u64,
     /// Of those, bytes of pieces that had had the wrong hash.
     pub again_after_wrong_hash: u64,
+    /// Blocks of which the capture has the head and not all the content, so that pieces with them cannot be checked.
+    pub cut_blocks: u64,
     /// Pieces of the torrent that came whole and right.
     pub verified: u64,
     /// Its pieces; 0 where the torrent is not known.

@@ -132,6 +132,9 @@ fn verdicts(course: &Course) -> Vec<String> {
             "The torrent is not known, so no piece was checked (<code>--torrent FILE</code>).".to_owned(),
         ),
         (false, _) => None,
+        (true, 0) if totals.cut_blocks > 0 && pieces.checked.wrong == 0 => {
+            Some("No piece could be checked: the capture has blocks only in part.".to_owned())
+        }
         (true, 0) if has_blocks => Some(format!("<b>None of {} is verified.</b>", counted(all, "piece"))),
         (true, 0) => None,
         (true, _) if verified == all && all == 1 => Some("<b>Its only piece is verified.</b>".to_owned()),

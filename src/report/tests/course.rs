@@ -35,7 +35,7 @@ fn read(path: &Path) -> Read {
 fn payload(record: &Record) -> u64 {
     match record.peer_message() {
         Some(Message::Piece { block, .. }) => block.len() as u64,
-        _ => 0,
+        _ => record.cut_block().map_or(0, |(.., length)| length.into()),
     }
 }
 

@@ -141,7 +141,7 @@ fn cut(mut comment: String) -> String {
 fn begin_section(pcap: &Pcap, out: &mut dyn Write) -> io::Result<()> {
     let mut block = Block::default();
     block.section("", &mut &mut *out)?;
-    block.interface(u32::from(pcap.link().0 as u16), &mut &mut *out)
+    block.interface(u32::from(pcap.link().0 as u16), "", &mut &mut *out)
 }
 
 /// Writes a packet of a pcap as an enhanced packet block.

@@ -1,7 +1,10 @@
 //! The names of addresses that a capture holds itself: the name resolution block of pcapng (draft-ietf-opsawg-pcapng, "Name
 //! Resolution Block").
 
+use std::collections::HashMap;
 use std::net::IpAddr;
+
+use foldhash::fast::RandomState;
 
 use super::byte_order::ByteOrder;
 
@@ -12,6 +15,38 @@ pub struct HostName {
     pub address: IpAddr,
     /// Its names, as the capture has them; none is empty.
     pub names: Vec<String>,
+}
+
+/// The groups to which the hosts of a capture belong by their names: `leecher` for `leecher-17`.
+#[derive(Debug)]
+pub struct HostGroups<'a>(HashMap<IpAddr, &'a str, RandomState>);
+
+impl<'a> HostGroups<'a> {
+    /// The groups of these hosts.
+    pub fn new(hosts: &'a [HostName]) -> Self {
+        let named = |host: &'a HostName| Some((host.address, group_of(host.names.first()?)));
+        Self(hosts.iter().filter_map(named).collect())
+    }
+
+    /// That of a host; `None` where the host has no name.
+    pub fn of(&self, address: IpAddr) -> Option<&'a str> {
+        self.0.get(&address).copied()
+    }
+
+    /// Whether no host has a name.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A name without the number at its end.
+fn group_of(name: &str) -> &str {
+    match name.rsplit_once('-') {
+        Some((group, number)) if !group.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()) => {
+            group
+        }
+        _ => name,
+    }
 }
 
 /// The names of a capture, as far as they are kept.
@@ -70,6 +105,22 @@ impl HostNames {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn hosts_of_one_name_and_several_numbers_are_a_group() {
+        let host = |last: u8, name: &str| HostName {
+            address: [10, 0, 0, last].into(),
+            names: vec![name.to_owned()],
+        };
+        let hosts =
+            [host(1, "leecher-1"), host(2, "leecher-12"), host(3, "tracker"), host(4, "-7"), host(5, "a-b")];
+        let groups = HostGroups::new(&hosts);
+        let of = |last: u8| groups.of([10, 0, 0, last].into());
+        assert_eq!(
+            [1, 2, 3, 4, 5, 6].map(of),
+            [Some("leecher"), Some("leecher"), Some("tracker"), Some("-7"), Some("a-b"), None]
+        );
+    }
 
     /// A block of records in big endian.
     fn block(records: &[(u16, &[u8])]) -> Vec<u8> {

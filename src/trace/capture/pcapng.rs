@@ -16,7 +16,7 @@ use super::input::CaptureInput;
 use super::pcap::Pcap;
 use super::{Fault, MAX_BLOCK, PacketRecord};
 use crate::packet::link::LinkType;
-use crate::recorder::block::COMMENT;
+use crate::recorder::block::{BETWEEN_HOSTS, COMMENT};
 
 mod clock;
 use clock::InterfaceClock;
@@ -27,6 +27,8 @@ pub(super) struct PcapNg {
     interfaces: Vec<Interface>,
     comments: Vec<String>,
     hosts: HostNames,
+    /// Whether an interface says that the capture was taken between all its hosts.
+    is_between_hosts: bool,
     /// The keys since the packet before.
     fresh_keys: Vec<MseKey>,
     /// How many keys there were.
@@ -61,6 +63,7 @@ impl PcapNg {
             interfaces: Vec::new(),
             comments: Vec::new(),
             hosts: HostNames::default(),
+            is_between_hosts: false,
             fresh_keys: Vec::new(),
             keys: 0,
             last: Timestamp::EPOCH,
@@ -75,6 +78,11 @@ impl PcapNg {
     /// The names of addresses that were read so far.
     pub(super) fn hosts(&self) -> &[HostName] {
         self.hosts.hosts()
+    }
+
+    /// Whether an interface so far says that the capture was taken between all its hosts.
+    pub(super) const fn is_between_hosts(&self) -> bool {
+        self.is_between_hosts
     }
 
     /// The keys in encrypted connections that stand between the packet before and the one found last.
@@ -233,6 +241,7 @@ impl PcapNg {
         for option in options(&interface.options) {
             match (option.code, option.as_bytes()) {
                 (OptionCode::IfTsresol, Ok(&[resolution, ..])) => clock.set_resolution(resolution),
+                (OptionCode::IfName, Ok(name)) => self.is_between_hosts |= name == BETWEEN_HOSTS.as_bytes(),
                 (OptionCode::IfTsoffset, Ok(value)) if value.len() == 8 => {
                     let (first, second) = (self.order.u32(value, 0), self.order.u32(value, 4));
                     let (high, low) = match self.order {

@@ -288,17 +288,16 @@ impl ObservedConnection {
         {
             self.clients[sender] = Some(client.clone());
         }
-        let message = record.peer_message();
-        let is_plain = record.body.is_plain_message();
-        let name = match message {
-            Some(message) if is_plain => message.name(),
-            _ => record.body.message(),
+        let plain = record.body.plain_message();
+        let (message, name) = match plain {
+            Some(message) => (plain, message.name()),
+            None => (record.peer_message(), record.body.message()),
         };
         self.last_said[sender].push(SaidMessage { mark, message: name, block: message.and_then(block_of) });
         if !record.notes.is_empty() {
             self.note_broken_rule(record);
         }
-        if is_plain || self.add_other(record, limit) {
+        if plain.is_some() || self.add_other(record, limit) {
             self.take(record, message, mark, limit);
         }
     }
@@ -407,9 +406,24 @@ impl ObservedConnection {
         if !matches!(message, None | Some(Message::Extended { .. } | Message::KeepAlive)) {
             self.directions[sender].has_spoken = true;
         }
-        let fetches_metadata = if record.body.is_plain_message() { None } else { metadata_requester(record) };
+        let fetches_metadata = match message {
+            Some(Message::Extended { .. }) => metadata_requester(record),
+            _ => None,
+        };
+        let is_open = self.handshaken.is_some() && !self.begins_in_middle;
         for from in 0..2 {
-            let phase = self.phase(from, record, fetches_metadata == Some(1 - from));
+            let to = 1 - from;
+            let ObservedDirection { void, phase: now, has_spoken, .. } = self.directions[from];
+            // Once both have said who they are, the effect says it all: this is what `phase` would say.
+            let phase = if effect.outstanding[to] > void {
+                WaitPhase::Requested
+            } else if is_open && effect.interested[to] {
+                if effect.choking[from] { WaitPhase::Choked } else { WaitPhase::NotAsked }
+            } else if is_open && has_spoken && now != WaitPhase::Metadata && fetches_metadata.is_none() {
+                WaitPhase::NothingWanted
+            } else {
+                self.phase(from, record, fetches_metadata == Some(to))
+            };
             let direction = &mut self.directions[from];
             if phase != direction.phase {
                 direction.end_phase(record.at, limit);
@@ -442,14 +456,11 @@ impl ObservedConnection {
         }
     }
 
-    /// What the direction from an end waits for after a record.
+    /// What the direction from an end waits for after a record, where no request is outstanding.
     fn phase(&self, from: usize, record: &Record, is_metadata: bool) -> WaitPhase {
         let to = 1 - from;
         let effect = &record.effect;
         let now = self.directions[from].phase;
-        if effect.outstanding[to] > self.directions[from].void {
-            return WaitPhase::Requested;
-        }
         if self.begins_in_middle && now == WaitPhase::Unseen {
             // Before the capture began, both may have been choked or not, interested or not.
             let shows = effect.change.is_some() && !effect.repeated || self.directions[from].facts.blocks > 0;

@@ -95,12 +95,14 @@ impl PhaseTimeline {
     }
 
     /// The time from the end so far to `to` belongs to `phase`.
+    #[inline(never)]
     pub(super) fn pass(&mut self, to: Timestamp, phase: WaitPhase, limit: usize) {
         let length = self.until(to);
         self.push(PhaseSpan::of(phase, length), limit);
     }
 
     /// Requests are outstanding from the end so far to `to`, the oldest since `asked`, and no block came.
+    #[inline(never)]
     pub(super) fn wait(&mut self, to: Timestamp, asked: Timestamp, limit: usize) {
         let asked_after = signed_nanos(self.end, asked).min(0);
         let span = PhaseSpan { asked_after, ..PhaseSpan::of(WaitPhase::Requested, self.until(to)) };
@@ -133,6 +135,8 @@ impl PhaseTimeline {
         length
     }
 
+    // Inlined where most of the span is known.
+    #[inline(always)]
     fn push(&mut self, span: PhaseSpan, limit: usize) {
         if span.length == 0 && span.bytes == 0 {
             return;
@@ -157,20 +161,25 @@ impl PhaseTimeline {
     }
 
     /// Joins short neighbours until at most half of `limit` spans are left. Of neighbours of two phases the longer keeps its phase.
+    #[cold]
     fn coarsen(&mut self, limit: usize) {
         while self.spans.len() > (limit / 2).max(1) {
             self.grain = self.grain.saturating_mul(2).max(FIRST_GRAIN);
             let least_latency = self.least_latency;
-            let mut joined: Vec<PhaseSpan> = Vec::with_capacity(self.spans.len());
-            for span in self.spans.drain(..) {
-                match joined.last_mut() {
+            let mut joined: usize = 0;
+            for at in 0..self.spans.len() {
+                let span = self.spans[at];
+                match joined.checked_sub(1).map(|last| &mut self.spans[last]) {
                     Some(last) if last.length.saturating_add(span.length) <= self.grain => {
                         last.join(span, least_latency);
                     }
-                    _ => joined.push(span),
+                    _ => {
+                        self.spans[joined] = span;
+                        joined += 1;
+                    }
                 }
             }
-            self.spans = joined;
+            self.spans.truncate(joined);
             if self.grain == i64::MAX {
                 return;
             }
@@ -195,6 +204,7 @@ impl PhaseSpan {
     }
 
     /// Takes in the span after it. `round_trip` is the best guess so far; the time that both were starved for stays the same by it.
+    #[inline]
     fn join(&mut self, next: Self, round_trip: i64) {
         let length = self.length.saturating_add(next.length);
         if self.phase == next.phase && self.phase == WaitPhase::Requested {

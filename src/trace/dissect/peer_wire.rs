@@ -244,7 +244,7 @@ impl PeerWire {
         self.at_start[direction as usize] = false;
         // Where the next message begins is only known when it is known how much is missing.
         let begun = self.begun(direction, lane).filter(|_| matches!(loss, Loss::Bytes(_)));
-        self.flush(direction, lane, emitter);
+        self.flush(direction, Ending::Lost, lane, emitter);
         emitter.lose(gap, Protocol::PeerWire, lane);
         self.modes[direction as usize] = match begun {
             Some((fragment, end)) if lane.offset() < end => {
@@ -264,7 +264,7 @@ impl PeerWire {
         emitter: &mut Emitter<'_>,
     ) {
         self.settle(direction, Ending::Last, lane, emitter);
-        self.flush(direction, lane, emitter);
+        self.flush(direction, Ending::Last, lane, emitter);
     }
 
     /// Whether the first bytes of `direction` wait for what the other side's handshake says.
@@ -341,7 +341,10 @@ impl PeerWire {
         match &self.modes[direction as usize] {
             Mode::Handshake => {
                 let total = HANDSHAKE_LENGTH as u64;
-                Some((Fragment { id: None, block: None, from: 0, total }, lane.offset() + total))
+                Some((
+                    Fragment { id: None, block: None, from: 0, total, goes_on: false },
+                    lane.offset() + total,
+                ))
             }
             Mode::Messages => {
                 let fragment = begun_message(lane.waiting())?;
@@ -353,7 +356,13 @@ impl PeerWire {
     }
 
     /// Makes records of all that waits, though it is not whole.
-    fn flush(&mut self, direction: Direction, lane: &mut StreamBuffer, emitter: &mut Emitter<'_>) {
+    fn flush(
+        &mut self,
+        direction: Direction,
+        ending: Ending,
+        lane: &mut StreamBuffer,
+        emitter: &mut Emitter<'_>,
+    ) {
         if lane.waiting().is_empty() {
             return;
         }
@@ -365,11 +374,14 @@ impl PeerWire {
             Mode::Negotiation => self.search(direction, Skipped::Encrypted),
             _ => {}
         }
+        let part = |fragment| {
+            Skipped::Opaque(Reason::Fragment(Fragment { goes_on: ending == Ending::Lost, ..fragment }))
+        };
         let skipped = match &self.modes[direction as usize] {
             Mode::Searching { skipped, .. } => *skipped,
-            Mode::Rest { fragment, .. } => Skipped::Opaque(Reason::Fragment(*fragment)),
+            Mode::Rest { fragment, .. } => part(*fragment),
             _ => match self.begun(direction, lane) {
-                Some((fragment, _)) => Skipped::Opaque(Reason::Fragment(fragment)),
+                Some((fragment, _)) => part(fragment),
                 None => Skipped::Opaque(Reason::Unfinished),
             },
         };
@@ -472,5 +484,5 @@ fn begun_message(bytes: &[u8]) -> Option<Fragment> {
         MessageId::PIECE => number(5).zip(number(9)).map(|(index, begin)| (PieceIndex(index), begin)),
         _ => None,
     };
-    Some(Fragment { id: Some(id), block, from: 0, total: total as u64 })
+    Some(Fragment { id: Some(id), block, from: 0, total: total as u64, goes_on: false })
 }

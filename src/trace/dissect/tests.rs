@@ -252,6 +252,13 @@ fn goes_on_behind_a_loss_within_a_message() {
         panic!("must be a fragment")
     };
     assert_eq!((fragment.from, fragment.total), (6448, 0x4000 + 13));
+    // The block counts once, by its head: its rest was sent.
+    let cut: Vec<_> = records.iter().filter_map(Record::cut_block).collect();
+    assert_eq!(cut, [(bittrace_protocol::PieceIndex(3), 0, 0x4000)]);
+    // Where the stream ends within a block, the block was not sent.
+    let ends = [Says(B, handshake(b"-TR3000-aaaaaaaaaaaa")), Says(B, whole[..5000].to_vec()), Closes];
+    let ended = play(&mut Dissector::new(), StreamOpening::Syn, &ends, 1448);
+    assert_eq!((ended.len(), ended.iter().find_map(Record::cut_block)), (2, None));
     assert_eq!(fragment.block.map(|(index, begin)| (index.0, begin)), Some((3, 0)));
     assert_eq!(records[4].offset, 68 + 0x4000 + 13);
 }

@@ -1,9 +1,11 @@
 //! The memory of measuring: each connection may take some, and all together so much that then each has to do with little.
 
 /// The memory that all connections take for being measured.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct MeasurementBudget {
     spent: usize,
+    /// What a direction may remember now.
+    limits: &'static MeasurementLimits,
 }
 
 /// How much one direction of a connection may remember.
@@ -21,15 +23,24 @@ pub(super) struct MeasurementLimits {
     pub(super) ranges: usize,
 }
 
+impl Default for MeasurementBudget {
+    fn default() -> Self {
+        Self { spent: 0, limits: &MeasurementLimits::PLENTY }
+    }
+}
+
 impl MeasurementBudget {
     /// A connection takes so many bytes, where it took so many before.
     pub(super) const fn change(&mut self, before: usize, after: usize) {
         self.spent = self.spent.saturating_sub(before).saturating_add(after);
+        // Each segment asks for them.
+        self.limits =
+            if self.spent < BUDGET { &MeasurementLimits::PLENTY } else { &MeasurementLimits::LITTLE };
     }
 
     /// What a direction may remember now.
     pub(super) const fn limits(&self) -> &'static MeasurementLimits {
-        if self.spent < BUDGET { &MeasurementLimits::PLENTY } else { &MeasurementLimits::LITTLE }
+        self.limits
     }
 }
 

@@ -79,8 +79,8 @@ impl ClockWaits {
 pub(super) struct SlidingMinimum {
     /// The smallest of each minute before this one.
     minutes: VecDeque<i64>,
-    /// When this minute began; `None` before the first value.
-    began: Option<Timestamp>,
+    /// When this minute is over; [`NOT_BEGUN`] before the first value.
+    ends: Timestamp,
     /// The smallest of this minute, and of all of them.
     latest: i64,
     smallest: i64,
@@ -88,7 +88,7 @@ pub(super) struct SlidingMinimum {
 
 impl Default for SlidingMinimum {
     fn default() -> Self {
-        Self { minutes: VecDeque::new(), began: None, latest: i64::MAX, smallest: i64::MAX }
+        Self { minutes: VecDeque::new(), ends: NOT_BEGUN, latest: i64::MAX, smallest: i64::MAX }
     }
 }
 
@@ -96,8 +96,7 @@ impl SlidingMinimum {
     /// Takes in a value, and gives the smallest.
     #[inline]
     pub(super) fn with(&mut self, at: Timestamp, value: i64) -> i64 {
-        let is_over = |began: Timestamp| at.as_nanos().saturating_sub(began.as_nanos()) >= MINUTE;
-        if self.began.is_none_or(is_over) {
+        if at >= self.ends {
             self.begin_minute(at);
         }
         if value < self.latest {
@@ -109,9 +108,10 @@ impl SlidingMinimum {
 
     #[cold]
     fn begin_minute(&mut self, at: Timestamp) {
-        if self.began.replace(at).is_some() {
+        if self.ends > NOT_BEGUN {
             self.minutes.push_back(self.latest);
         }
+        self.ends = Timestamp::from_nanos(at.as_nanos().saturating_add(MINUTE));
         if self.minutes.len() >= MINUTES {
             self.minutes.pop_front();
         }
@@ -120,6 +120,8 @@ impl SlidingMinimum {
     }
 }
 
+/// No minute is over then.
+const NOT_BEGUN: Timestamp = Timestamp::from_nanos(i64::MIN);
 const MINUTES: usize = 13;
 const MINUTE: i64 = 60_000_000_000;
 const MICROSECOND: u64 = 1_000;

@@ -35,12 +35,22 @@ impl OpeningAndEnding {
     }
 }
 
-/// How far the ends are from the capture point: nanoseconds to the initiator and back, and to the responder and back.
-#[derive(Debug, Default)]
+/// How far the ends are from the capture point.
+#[derive(Debug)]
 pub(super) struct CapturedAt {
-    halves: [Option<u64>; 2],
+    /// Nanoseconds to the initiator and back, and to the responder and back; [`UNKNOWN`] where nothing told yet.
+    halves: [u64; 2],
     /// Packets of each end that the capturing machine sent, and that it received.
     packets: [[u64; 2]; 2],
+}
+
+/// More than any time that is measured.
+const UNKNOWN: u64 = u64::MAX;
+
+impl Default for CapturedAt {
+    fn default() -> Self {
+        Self { halves: [UNKNOWN; 2], packets: [[0; 2]; 2] }
+    }
 }
 
 impl CapturedAt {
@@ -55,20 +65,23 @@ impl CapturedAt {
     #[inline]
     pub(super) fn round_trip(&mut self, end: Direction, nanos: u64) {
         let half = &mut self.halves[end as usize];
-        *half = Some(half.map_or(nanos, |half| half.min(nanos)));
+        *half = nanos.min(*half);
     }
 
     /// Nanoseconds to an end and back.
     #[inline]
     pub(super) const fn half(&self, end: Direction) -> Option<u64> {
-        self.halves[end as usize]
+        match self.halves[end as usize] {
+            UNKNOWN => None,
+            nanos => Some(nanos),
+        }
     }
 
     /// Nanoseconds of one round trip of the whole path.
     #[inline]
     pub(super) const fn whole(&self) -> Option<u64> {
-        match self.halves {
-            [Some(initiator), Some(responder)] => Some(initiator.saturating_add(responder)),
+        match (self.half(Direction::FromInitiator), self.half(Direction::FromResponder)) {
+            (Some(initiator), Some(responder)) => Some(initiator.saturating_add(responder)),
             _ => None,
         }
     }
@@ -81,7 +94,7 @@ impl CapturedAt {
             [[0, received], [sent, 0]] if sent > 0 && received > 0 => return CapturePlace::Responder,
             _ => {}
         }
-        let ([Some(initiator), Some(responder)], Some(whole)) = (self.halves, self.whole()) else {
+        let ([initiator, responder], Some(whole)) = (self.halves, self.whole()) else {
             return CapturePlace::Unknown;
         };
         if initiator <= whole / NEAR {
@@ -138,6 +151,7 @@ impl MeasuredConnection {
     }
 
     /// An end sent a packet. Times that run backwards stand still: the time that it is now.
+    #[inline(always)]
     pub(super) fn heard(&mut self, moment: Moment, direction: Direction) -> Timestamp {
         self.now = self.now.max(moment.at);
         self.course.heard(moment, direction);
@@ -145,13 +159,20 @@ impl MeasuredConnection {
     }
 
     /// A packet was measured: now and then the memory is counted.
+    #[inline(always)]
     pub(super) fn count(&mut self, budget: &mut MeasurementBudget) {
         self.uncounted += 1;
         if self.uncounted >= COUNTED_EVERY {
-            self.uncounted = 0;
-            let cost = self.directions.iter().map(MeasuredDirection::cost).sum();
-            budget.change(std::mem::replace(&mut self.cost, cost), cost);
+            self.count_now(budget);
         }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn count_now(&mut self, budget: &mut MeasurementBudget) {
+        self.uncounted = 0;
+        let cost = self.directions.iter().map(MeasuredDirection::cost).sum();
+        budget.change(std::mem::replace(&mut self.cost, cost), cost);
     }
 
     /// Gives the memory back.

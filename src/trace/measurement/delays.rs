@@ -1,15 +1,22 @@
 //! Delays in little memory: how many fell into each of narrow ranges, from which medians follow.
 
 /// Counts delays by their size. Sixteen ranges double the delay, so that a quantile is known to 3 %.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct DelayCounts {
     /// Each range that has any, with how many, in order.
     ranges: Vec<(u16, u32)>,
     /// The place of the range that was counted last: the next delay is mostly like the last.
     recent: usize,
     samples: u64,
+    /// More than any delay before the first.
     smallest: u64,
     largest: u64,
+}
+
+impl Default for DelayCounts {
+    fn default() -> Self {
+        Self { ranges: Vec::new(), recent: 0, samples: 0, smallest: u64::MAX, largest: 0 }
+    }
 }
 
 /// How many ranges double the delay.
@@ -17,9 +24,9 @@ const STEPS: u32 = 16;
 
 impl DelayCounts {
     /// Counts a delay of so many nanoseconds, in one of at most `most` ranges.
-    #[inline]
+    #[inline(always)]
     pub(super) fn add(&mut self, nanos: u64, most: usize) {
-        self.smallest = if self.samples == 0 { nanos } else { self.smallest.min(nanos) };
+        self.smallest = self.smallest.min(nanos);
         self.largest = self.largest.max(nanos);
         self.samples += 1;
         let range = range_of(nanos);
@@ -29,6 +36,7 @@ impl DelayCounts {
         }
     }
 
+    #[inline(never)]
     fn add_elsewhere(&mut self, range: u16, most: usize) {
         self.recent = match self.ranges.binary_search_by_key(&range, |&(range, _)| range) {
             Ok(place) => place,
@@ -54,8 +62,8 @@ impl DelayCounts {
     }
 
     /// The smallest delay in seconds; 0 where there is none.
-    pub(super) const fn smallest_seconds(&self) -> f64 {
-        self.smallest as f64 / 1e9
+    pub(super) fn smallest_seconds(&self) -> f64 {
+        self.smallest().map_or(0.0, |nanos| nanos as f64 / 1e9)
     }
 
     /// The largest delay in seconds; 0 where there is none.

@@ -8,7 +8,7 @@ use super::clock::ClockWaits;
 use super::connection::CapturedAt;
 use super::delays::DelayCounts;
 use super::holes::{Hole, Holes};
-use super::sender::{AcknowledgedState, SenderView};
+use super::sender::{AcknowledgedState, SenderView, UNKNOWN_ROOM};
 use super::sent::SentSegments;
 use super::{DirectionMeasurement, OfferedWindow, QueueingDelay, RoundTrips};
 
@@ -40,9 +40,9 @@ pub(super) struct MeasuredDirection {
     /// Since when the window is zero.
     closed_since: Option<Timestamp>,
     window: Option<OfferedWindow>,
-    /// The window as it was offered last, and its bytes where its scale is known.
-    offered: Option<SegmentWindow>,
-    room: Option<u64>,
+    /// The window as it was offered last, and its bytes; [`UNKNOWN_ROOM`] where its scale is unknown.
+    offered: SegmentWindow,
+    room: u64,
     /// How long its packets waited before they were captured.
     waits: ClockWaits,
     queueing: DelayCounts,
@@ -89,16 +89,38 @@ pub(super) struct AcknowledgingSegment {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SegmentWindow {
     pub(super) raw: u32,
-    /// By how many bits it is shifted.
-    pub(super) scale: Option<u8>,
+    pub(super) scale: WindowScale,
 }
 
 impl SegmentWindow {
+    /// Before the first: none that is offered is like it.
+    const NONE: Self = Self { raw: 0, scale: WindowScale(u8::MAX - 1) };
+
     const fn bytes(self) -> u64 {
-        match self.scale {
-            Some(scale) => (self.raw as u64) << scale,
+        match self.scale.bits() {
+            Some(bits) => (self.raw as u64) << bits,
             None => self.raw as u64,
         }
+    }
+}
+
+/// By how many bits a window is shifted, 14 at most, where that is known. Each segment is compared with the one before it: a byte
+/// is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct WindowScale(u8);
+
+impl WindowScale {
+    pub(super) const UNKNOWN: Self = Self(u8::MAX);
+
+    pub(super) const fn of(bits: Option<u8>) -> Self {
+        match bits {
+            Some(bits) => Self(bits),
+            None => Self::UNKNOWN,
+        }
+    }
+
+    const fn bits(self) -> Option<u8> {
+        if self.0 == Self::UNKNOWN.0 { None } else { Some(self.0) }
     }
 }
 
@@ -119,11 +141,11 @@ impl MeasuredDirection {
             delayed: 0,
             duplicates: 0,
             last_sent: at,
-            state: AcknowledgedState::default(),
+            state: AcknowledgedState::NOTHING,
             closed_since: None,
             window: None,
-            offered: None,
-            room: None,
+            offered: SegmentWindow::NONE,
+            room: UNKNOWN_ROOM,
             waits,
             queueing: DelayCounts::default(),
         }
@@ -289,15 +311,7 @@ impl MeasuredDirection {
             if !self.holes.is_empty() {
                 self.lose_holes(at, number, limits);
             }
-            let taken = self.sent.acknowledge(number);
-            self.acknowledged_bytes += taken.bytes;
-            self.acknowledged = number;
-            self.duplicates = 0;
-            sample = taken.sent_at.map(|sent| elapsed(sent, at));
-            if let Some(nanos) = sample {
-                let lone = number == self.next && taken.bytes < 2 * u64::from(self.sender.segment);
-                self.count_delay(nanos, segment.bare && lone, limits);
-            }
+            sample = self.take_acknowledged(at, number, segment.bare, limits);
         } else if segment.bare && number < self.next && self.is_duplicate(&segment) {
             self.counts.duplicate_acknowledgements += 1;
             self.duplicates += 1;
@@ -309,14 +323,64 @@ impl MeasuredDirection {
             || segment.window.is_none_or(|window| !self.has_offered(window))
         {
             self.offer(at, segment.window, segment.delayed, segment.to_sender, limits);
-        } else if self.state.bytes != self.acknowledged_bytes {
-            // Most windows are those before, that many bytes further on.
-            let room_to = self.room.map(|room| self.acknowledged_bytes + room);
-            self.state = AcknowledgedState { bytes: self.acknowledged_bytes, room_to, ..self.state };
-            self.sender.catch_up(at, limits);
-            self.sender.acknowledged(at, segment.to_sender, self.state, limits);
+        } else {
+            self.move_window(at, segment.to_sender, limits);
         }
         sample
+    }
+
+    /// Whether nothing is missing, and the receiver offers the window that it offered last.
+    #[inline(always)]
+    pub(super) fn goes_on(&self, window: SegmentWindow) -> bool {
+        self.has_offered(window) && self.holes.is_empty()
+    }
+
+    /// What [`acknowledge`](Self::acknowledge) does of TCP where the receiver just [goes on](Self::goes_on). `number` is not before
+    /// the highest that was acknowledged, and not after those that were sent; where it is the highest that was acknowledged, the
+    /// segment carries something.
+    #[inline(always)]
+    pub(super) fn advance(
+        &mut self,
+        at: Timestamp,
+        number: u64,
+        bare: bool,
+        to_sender: u64,
+        limits: &MeasurementLimits,
+    ) -> Option<u64> {
+        let sample =
+            if number > self.acknowledged { self.take_acknowledged(at, number, bare, limits) } else { None };
+        self.move_window(at, to_sender, limits);
+        sample
+    }
+
+    /// The numbers before this one are acknowledged, all of which are sent or given up. The answer is how long that took.
+    #[inline(always)]
+    fn take_acknowledged(
+        &mut self,
+        at: Timestamp,
+        number: u64,
+        bare: bool,
+        limits: &MeasurementLimits,
+    ) -> Option<u64> {
+        let taken = self.sent.acknowledge(number);
+        self.acknowledged_bytes += taken.bytes;
+        self.acknowledged = number;
+        self.duplicates = 0;
+        let nanos = elapsed(taken.sent_at?, at);
+        let lone = number == self.next && taken.bytes < 2 * u64::from(self.sender.segment);
+        self.count_delay(nanos, bare && lone, limits);
+        Some(nanos)
+    }
+
+    /// Most windows are those before, that many bytes further on.
+    #[inline(always)]
+    fn move_window(&mut self, at: Timestamp, to_sender: u64, limits: &MeasurementLimits) {
+        if self.state.bytes != self.acknowledged_bytes {
+            self.state.bytes = self.acknowledged_bytes;
+            self.state.room_to = self.acknowledged_bytes.saturating_add(self.room);
+            self.sender.catch_up(at, limits);
+            self.sender.acknowledged(at, to_sender, &self.state, limits);
+        }
     }
 
     /// The receiver has later segments than one that is missing: the sender takes it for lost.
@@ -335,7 +399,7 @@ impl MeasuredDirection {
     /// Whether the receiver offered this window last.
     #[inline(always)]
     fn has_offered(&self, window: SegmentWindow) -> bool {
-        self.offered.is_some_and(|offered| offered.raw == window.raw && offered.scale == window.scale)
+        self.offered == window
     }
 
     /// Takes in what the receiver offers, and what it has.
@@ -351,16 +415,16 @@ impl MeasuredDirection {
         let mut state = AcknowledgedState { bytes: self.acknowledged_bytes, ..self.state };
         state.delayed = delayed;
         if let Some(window) = window {
-            self.offered = Some(window);
+            self.offered = window;
             let bytes = window.bytes();
-            self.room = window.scale.map(|_| bytes);
-            state.room_to = self.room.map(|room| self.acknowledged_bytes + room);
+            self.room = window.scale.bits().map_or(UNKNOWN_ROOM, |_| bytes);
+            state.room_to = self.acknowledged_bytes.saturating_add(self.room);
             state.closed = window.raw == 0;
             let offered = self.window.get_or_insert(OfferedWindow {
                 smallest: bytes,
                 largest: bytes,
                 last: bytes,
-                scale: window.scale,
+                scale: window.scale.bits(),
             });
             offered.smallest = offered.smallest.min(bytes);
             offered.largest = offered.largest.max(bytes);
@@ -374,7 +438,7 @@ impl MeasuredDirection {
         if state != self.state {
             self.state = state;
             self.sender.catch_up(at, limits);
-            self.sender.acknowledged(at, to_sender, state, limits);
+            self.sender.acknowledged(at, to_sender, &state, limits);
         }
     }
 
@@ -410,7 +474,9 @@ impl MeasuredDirection {
 
     #[inline(always)]
     fn count_delay(&mut self, nanos: u64, may_wait: bool, limits: &MeasurementLimits) {
-        if may_wait && self.delays.smallest().is_some_and(|smallest| nanos >= smallest + ON_PURPOSE) {
+        if may_wait
+            && self.delays.smallest().is_some_and(|smallest| nanos >= smallest.saturating_add(ON_PURPOSE))
+        {
             self.delayed += 1;
         }
         self.delays.add(nanos, limits.ranges);
@@ -468,8 +534,9 @@ fn was_sent_again(hole: &Hole, at: Timestamp, clock: Option<u32>, place: &Captur
 }
 
 /// Nanoseconds from one moment to a later one; 0 where it is earlier.
+#[inline(always)]
 pub(super) fn elapsed(from: Timestamp, to: Timestamp) -> u64 {
-    u64::try_from(to.as_nanos().saturating_sub(from.as_nanos())).unwrap_or(0)
+    if to > from { to.as_nanos().wrapping_sub(from.as_nanos()).cast_unsigned() } else { 0 }
 }
 
 /// So many acknowledgements of the same number mean a loss (RFC 5681, section 3.2).

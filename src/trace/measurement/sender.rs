@@ -18,6 +18,8 @@ pub(super) struct SenderView {
     known: AcknowledgedState,
     /// What was captured and has not reached the sender yet, in order.
     on_the_way: VecDeque<(Timestamp, AcknowledgedState)>,
+    /// When the first of these reaches the sender; [`NEVER`] where there is none.
+    next_arrival: Timestamp,
     /// A loss is being repaired until so many bytes are acknowledged.
     recovers_until: Option<u64>,
     /// When something last happened that the sender saw: it sent new bytes, or bytes were acknowledged.
@@ -30,24 +32,35 @@ pub(super) struct SenderView {
 }
 
 /// What an acknowledgement says.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct AcknowledgedState {
     /// How many bytes the receiver has.
     pub(super) bytes: u64,
-    /// Up to how many bytes the receiver would take; `None` where that is unknown.
-    pub(super) room_to: Option<u64>,
+    /// Up to how many bytes the receiver would take; [`UNKNOWN_ROOM`] where that is unknown.
+    pub(super) room_to: u64,
     /// Whether the window is zero.
     pub(super) closed: bool,
     /// Whether the delay is at the sender's target.
     pub(super) delayed: bool,
 }
 
+/// No packet is captured later.
+const NEVER: Timestamp = Timestamp::from_nanos(i64::MAX);
+/// More room than can be filled.
+pub(super) const UNKNOWN_ROOM: u64 = u64::MAX;
+
+impl AcknowledgedState {
+    /// Before the first acknowledgement.
+    pub(super) const NOTHING: Self = Self { bytes: 0, room_to: UNKNOWN_ROOM, closed: false, delayed: false };
+}
+
 impl SenderView {
     pub(super) const fn begun_at(at: Timestamp) -> Self {
         Self {
             sent: 0,
-            known: AcknowledgedState { bytes: 0, room_to: None, closed: false, delayed: false },
+            known: AcknowledgedState::NOTHING,
             on_the_way: VecDeque::new(),
+            next_arrival: NEVER,
             recovers_until: None,
             progress: at,
             largest_in_flight: 0,
@@ -61,21 +74,31 @@ impl SenderView {
         self.sent
     }
 
+    /// A segment carries so many bytes where it may carry `largest`. Whether these are too many for one segment.
+    #[inline(always)]
+    pub(super) fn carries(&mut self, bytes: u64, largest: u16) -> bool {
+        let largest = u64::from(largest);
+        self.segment = self.segment.max(bytes.min(largest) as u32);
+        bytes > largest
+    }
+
     /// Lets the acknowledgements arrive that have reached the sender by now.
     #[inline(always)]
     pub(super) fn catch_up(&mut self, now: Timestamp, limits: &MeasurementLimits) {
-        if !self.on_the_way.is_empty() {
+        if self.next_arrival <= now {
             self.let_arrive(now, limits);
         }
     }
 
+    #[inline(never)]
     fn let_arrive(&mut self, now: Timestamp, limits: &MeasurementLimits) {
         while let Some(&(at, state)) = self.on_the_way.front()
             && at <= now
         {
             self.on_the_way.pop_front();
-            self.learn(at, state, limits);
+            self.learn(at, &state, limits);
         }
+        self.next_arrival = self.on_the_way.front().map_or(NEVER, |&(at, _)| at);
     }
 
     /// The receiver answered; the sender knows of it after `delay`.
@@ -84,16 +107,17 @@ impl SenderView {
         &mut self,
         now: Timestamp,
         delay: u64,
-        state: AcknowledgedState,
+        state: &AcknowledgedState,
         limits: &MeasurementLimits,
     ) {
         if delay < AT_ONCE && self.on_the_way.is_empty() {
             self.learn(now, state, limits);
         } else {
-            self.put_on_the_way(now, delay, state, limits);
+            self.put_on_the_way(now, delay, *state, limits);
         }
     }
 
+    #[inline(never)]
     fn put_on_the_way(
         &mut self,
         now: Timestamp,
@@ -107,16 +131,20 @@ impl SenderView {
             // The last of too many stands for those before it.
             self.on_the_way.pop_back();
         }
+        self.next_arrival = at.min(self.next_arrival);
         self.on_the_way.push_back((at, state));
     }
 
-    fn learn(&mut self, at: Timestamp, state: AcknowledgedState, limits: &MeasurementLimits) {
+    #[inline(always)]
+    fn learn(&mut self, at: Timestamp, state: &AcknowledgedState, limits: &MeasurementLimits) {
         if state.bytes > self.known.bytes {
             self.progress = self.progress.max(at);
-        } else if state == self.known {
+            self.known = *state;
+        } else if *state == self.known {
             return;
+        } else {
+            self.known = AcknowledgedState { bytes: self.known.bytes, ..*state };
         }
-        self.known = AcknowledgedState { bytes: state.bytes.max(self.known.bytes), ..state };
         if self.recovers_until.is_some_and(|until| self.known.bytes >= until) {
             self.recovers_until = None;
         }
@@ -168,7 +196,8 @@ impl SenderView {
     }
 
     /// Whether what was sent leaves less than two segments of room, or, in a window of few segments, less than half of it.
-    const fn fills(&self, room_to: u64) -> bool {
+    const fn fills_window(&self) -> bool {
+        let room_to = self.known.room_to;
         let half = room_to.saturating_sub(self.known.bytes) / 2;
         let two_segments = 2 * self.segment as u64;
         let little = if two_segments < half { two_segments } else { half };
@@ -179,7 +208,7 @@ impl SenderView {
         self.sent.saturating_sub(self.known.bytes)
     }
 
-    #[inline]
+    #[inline(always)]
     fn settle(&mut self, at: Timestamp, limits: &MeasurementLimits) {
         let state = if self.known.closed {
             TransportState::WindowFull
@@ -187,7 +216,7 @@ impl SenderView {
             TransportState::Idle
         } else if self.recovers_until.is_some() {
             TransportState::Recovering
-        } else if self.known.room_to.is_some_and(|room_to| self.fills(room_to)) {
+        } else if self.fills_window() {
             TransportState::WindowFull
         } else if self.known.delayed {
             TransportState::DelayTarget

@@ -1,14 +1,14 @@
 //! What a sender has sent and not yet heard of: which bytes, when, and whether they were sent again. An acknowledgement
 //! takes them out, and the last of them tells how long it took.
 
-use std::collections::VecDeque;
-
 use bittrace_protocol::Timestamp;
 
 /// Segments that are not acknowledged, in the order of their numbers. Of TCP the numbers count bytes, of uTP packets.
 #[derive(Debug, Default)]
 pub(super) struct SentSegments {
-    segments: VecDeque<UnacknowledgedSegment>,
+    segments: Vec<UnacknowledgedSegment>,
+    /// So many at the beginning are acknowledged, and wait to be taken out with others.
+    gone: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -49,36 +49,44 @@ pub(super) struct AcknowledgedSegments {
 
 impl SentSegments {
     /// A segment was sent that lies behind all others. Where there would be more than `most`, neighbours become one.
-    #[inline]
+    #[inline(always)]
     pub(super) fn push(&mut self, start: u64, end: u64, bytes: u64, at: Timestamp, most: usize) {
-        if self.segments.len() >= most {
+        if self.segments.len() - self.gone >= most {
             self.join_neighbours();
         }
-        self.segments.push_back(UnacknowledgedSegment { start, end, bytes, at, again: false });
+        self.segments.push(UnacknowledgedSegment { start, end, bytes, at, again: false });
     }
 
     /// Two become one, which is acknowledged when the second is.
     #[cold]
     fn join_neighbours(&mut self) {
-        let mut joined = VecDeque::with_capacity(self.segments.len());
-        let mut segments = self.segments.drain(..);
-        while let Some(first) = segments.next() {
-            joined.push_back(match segments.next() {
-                Some(second) => UnacknowledgedSegment {
-                    start: first.start,
-                    bytes: first.bytes + second.bytes,
-                    again: first.again || second.again,
+        self.take_out();
+        let mut joined = 0;
+        for first in (0..self.segments.len()).step_by(2) {
+            let segment = self.segments[first];
+            self.segments[joined] = match self.segments.get(first + 1) {
+                Some(&second) => UnacknowledgedSegment {
+                    start: segment.start,
+                    bytes: segment.bytes + second.bytes,
+                    again: segment.again || second.again,
                     ..second
                 },
-                None => first,
-            });
+                None => segment,
+            };
+            joined += 1;
         }
-        drop(segments);
-        self.segments = joined;
+        self.segments.truncate(joined);
+    }
+
+    /// Takes out those that are acknowledged.
+    #[cold]
+    fn take_out(&mut self) {
+        self.segments.drain(..std::mem::take(&mut self.gone));
     }
 
     /// A segment came that lies before others: late, or sent again. Its acknowledgement tells no time.
     pub(super) fn insert(&mut self, start: u64, end: u64, bytes: u64, at: Timestamp, most: usize) {
+        self.take_out();
         if self.segments.len() >= most.max(2) {
             self.join_neighbours();
         }
@@ -88,6 +96,7 @@ impl SentSegments {
 
     /// What lies between two numbers was sent again.
     pub(super) fn send_again(&mut self, start: u64, end: u64) {
+        self.take_out();
         let first = self.segments.partition_point(|segment| segment.end <= start);
         let overlapping = self.segments.iter_mut().skip(first).take_while(|segment| segment.start < end);
         overlapping.for_each(|segment| segment.again = true);
@@ -98,22 +107,41 @@ impl SentSegments {
     pub(super) fn acknowledge(&mut self, number: u64) -> AcknowledgedSegments {
         let mut taken = AcknowledgedSegments::default();
         let mut again = false;
-        while let Some(first) = self.segments.front_mut()
-            && first.start < number
-        {
-            again |= first.again;
-            taken.sent_at = Some(first.at);
-            if first.end > number {
-                taken.bytes += first.acknowledge_part(number);
+        let waiting = self.segments.get_mut(self.gone..).unwrap_or_default();
+        let mut left = waiting.len();
+        for segment in waiting {
+            if segment.end > number {
+                if segment.start < number {
+                    again |= segment.again;
+                    taken.sent_at = Some(segment.at);
+                    taken.bytes += segment.acknowledge_part(number);
+                }
                 break;
             }
-            taken.bytes += first.bytes;
-            self.segments.pop_front();
+            again |= segment.again;
+            taken.sent_at = Some(segment.at);
+            taken.bytes += segment.bytes;
+            left -= 1;
         }
+        self.leave(left);
         if again {
             taken.sent_at = None;
         }
         taken
+    }
+
+    /// The last so many are not acknowledged.
+    #[inline(always)]
+    fn leave(&mut self, left: usize) {
+        if left == 0 {
+            self.segments.clear();
+            self.gone = 0;
+        } else {
+            self.gone = self.segments.len() - left;
+            if self.gone >= left.max(GONE) {
+                self.take_out();
+            }
+        }
     }
 
     /// The bytes of memory that the segments take.
@@ -121,6 +149,9 @@ impl SentSegments {
         self.segments.capacity() * size_of::<UnacknowledgedSegment>()
     }
 }
+
+/// How many are taken out together at least: as many as are left, so that what this moves is moved once.
+const GONE: usize = 32;
 
 #[cfg(test)]
 mod tests {
@@ -163,6 +194,24 @@ mod tests {
         sent.insert(100, 200, 100, at(3), 16);
         assert_eq!(sent.acknowledge(100).sent_at, Some(at(1)));
         assert_eq!(sent.acknowledge(300), AcknowledgedSegments { bytes: 200, sent_at: None });
+    }
+
+    #[test]
+    fn acknowledged_segments_do_not_pile_up() {
+        let mut sent = SentSegments::default();
+        for number in 0..1_000 {
+            sent.push(number * 10, number * 10 + 10, 10, at(number as i64), 1_024);
+            // Ten are always under way.
+            let Some(first) = number.checked_sub(10) else { continue };
+            let expected = AcknowledgedSegments { bytes: 10, sent_at: Some(at(first as i64)) };
+            assert_eq!(sent.acknowledge(first * 10 + 10), expected);
+            assert_eq!(sent.segments.len() - sent.gone, 10);
+            assert!(sent.gone < GONE, "{}", sent.gone);
+        }
+        sent.send_again(9_900, 9_910);
+        assert_eq!(sent.gone, 0);
+        assert_eq!(sent.acknowledge(9_990), AcknowledgedSegments { bytes: 90, sent_at: None });
+        assert_eq!(sent.acknowledge(10_000).sent_at, Some(at(999)));
     }
 
     #[test]

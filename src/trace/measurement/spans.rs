@@ -11,7 +11,7 @@ pub(super) struct SpanRecorder {
     done: Vec<TransportSpan>,
     /// The span that goes on; its `to` is not set.
     open: TransportSpan,
-    /// Up to here the time is counted in `nanos`.
+    /// Up to here the time is counted in `nanos`: not before the open span begins.
     counted_to: Timestamp,
     /// Nanoseconds in each state.
     nanos: [u64; TransportState::ALL.len()],
@@ -36,14 +36,27 @@ impl SpanRecorder {
     }
 
     /// The direction does something else from now on. At most `most` spans are kept.
-    #[inline]
+    #[inline(always)]
     pub(super) fn enter(&mut self, at: Timestamp, state: TransportState, most: usize) {
         if state != self.open.state {
             self.change(at, state, most);
         }
     }
 
+    #[inline(never)]
     fn change(&mut self, at: Timestamp, state: TransportState, most: usize) {
+        if at <= self.counted_to || self.done.len() >= most {
+            return self.change_any(at, state, most);
+        }
+        // As `change_any`, where the open span lasted and there is room for it.
+        self.nanos[self.open.state as usize] += nanos(self.counted_to, at);
+        self.counted_to = at;
+        self.done.push(TransportSpan { to: at, ..self.open });
+        self.open = TransportSpan { from: at, to: at, state, bytes: 0, retransmitted: 0 };
+    }
+
+    #[inline(never)]
+    fn change_any(&mut self, at: Timestamp, state: TransportState, most: usize) {
         let lasted = self.end_open(at);
         let too_many = self.done.len() > most;
         if too_many {
@@ -223,7 +236,7 @@ fn length(span: &TransportSpan) -> u64 {
 }
 
 fn nanos(from: Timestamp, to: Timestamp) -> u64 {
-    u64::try_from(to.as_nanos().saturating_sub(from.as_nanos())).unwrap_or(0)
+    if to > from { to.as_nanos().wrapping_sub(from.as_nanos()).cast_unsigned() } else { 0 }
 }
 
 #[cfg(test)]

@@ -4,8 +4,10 @@ use bittrace_protocol::Timestamp;
 
 use super::budget::{MeasurementBudget, MeasurementLimits};
 use super::clock::ClockWaits;
-use super::connection::{FIRST_PLACE, MeasuredConnection};
-use super::direction::{AcknowledgingSegment, MeasuredDirection, NumberedSegment, SegmentWindow, elapsed};
+use super::connection::{CapturedAt, FIRST_PLACE, MeasuredConnection};
+use super::direction::{
+    AcknowledgingSegment, MeasuredDirection, NumberedSegment, SegmentWindow, WindowScale, elapsed,
+};
 use super::options::TcpOptions;
 use crate::packet::link::Segment;
 use crate::{ConnectionMeasurement, Direction, Moment, StreamClosing};
@@ -31,7 +33,7 @@ struct TcpEnd {
     /// The most bytes that a segment to it may carry.
     takes: u16,
     /// By how many bits its windows are shifted.
-    scale: Option<u8>,
+    scale: WindowScale,
     /// Its number at place 0, and so at each multiple of 2^32.
     zero: u32,
     /// The number behind its last byte, where it ended its direction.
@@ -45,7 +47,7 @@ struct TcpEnd {
 impl Default for TcpEnd {
     fn default() -> Self {
         let takes = LARGEST_OF_ANY_LINK;
-        Self { syn: None, takes, scale: None, zero: 0, fin: None, clock: None, timed: None }
+        Self { syn: None, takes, scale: WindowScale::UNKNOWN, zero: 0, fin: None, clock: None, timed: None }
     }
 }
 
@@ -54,8 +56,14 @@ impl TcpEnd {
     #[inline(always)]
     fn place_of(&self, number: u32, direction: &MeasuredDirection) -> Option<u64> {
         let next = direction.next();
-        let ahead = number.wrapping_sub(self.zero.wrapping_add(next as u32)).cast_signed();
+        let ahead = number.wrapping_sub(self.number_at(next)).cast_signed();
         (ahead.unsigned_abs() <= WINDOW).then(|| next.wrapping_add_signed(ahead.into()))
+    }
+
+    /// The number of a place.
+    #[inline(always)]
+    const fn number_at(&self, place: u64) -> u32 {
+        self.zero.wrapping_add(place as u32)
     }
 
     /// The direction begins with this number.
@@ -91,6 +99,84 @@ impl TcpMeasuring {
 
     /// Takes in a segment.
     pub(crate) fn segment(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        segment: &Segment<'_>,
+        budget: &mut MeasurementBudget,
+    ) {
+        let limits = budget.limits();
+        // Where the direction is known, so is the place of all that is read and written.
+        let goes_on = match direction {
+            Direction::FromInitiator => self.go_on(moment, Direction::FromInitiator, segment, limits),
+            Direction::FromResponder => self.go_on(moment, Direction::FromResponder, segment, limits),
+        };
+        if goes_on {
+            self.connection.count(budget);
+        } else {
+            self.any_segment(moment, direction, segment, budget);
+        }
+    }
+
+    /// Takes in a segment of an open connection that carries the next bytes, or acknowledges some more, or both, and changes nothing
+    /// else, as most do. Whether it is such a segment; of any other nothing is taken in. Whatever this does
+    /// [`any_segment`](Self::any_segment) would do as well, in more steps.
+    #[inline(always)]
+    fn go_on(
+        &mut self,
+        moment: Moment,
+        direction: Direction,
+        segment: &Segment<'_>,
+        limits: &MeasurementLimits,
+    ) -> bool {
+        let MeasuredConnection { directions, .. } = &mut self.connection;
+        let (here, there) = sides(&mut self.ends, direction);
+        let (said, heard) = sides(directions, direction);
+        let Some(ack) = segment.ack else { return false };
+        let bytes = segment.payload.len() as u64;
+        let changes_more = segment.syn | segment.fin | segment.rst | (segment.lost_tail > 0);
+        if changes_more || self.awaits_third || !said.begun() || segment.seq != here.number_at(said.next()) {
+            return false;
+        }
+        let (acknowledged, outstanding) = (heard.acknowledged(), heard.next() - heard.acknowledged());
+        let further = u64::from(ack.wrapping_sub(there.number_at(acknowledged)));
+        if further > outstanding || outstanding > WINDOW.into() {
+            return false;
+        }
+        // One byte may be a probe of a closed window; nothing at all, and nothing new, tells of a loss or of a window.
+        let tells_more = bytes == 1 || bytes + further == 0;
+        let window = SegmentWindow { raw: segment.window.into(), scale: here.scale };
+        if tells_more || !heard.goes_on(window) {
+            return false;
+        }
+
+        let at = self.connection.heard(moment, direction);
+        self.connection.place.sent(direction, segment.outgoing);
+        let time_stamps = TcpOptions::time_stamps_of(segment.options);
+        if let Some((clock, echo)) = time_stamps {
+            self.time_stamps(at, direction, clock, Some(echo));
+        }
+        let MeasuredConnection { place, directions, offloaded, .. } = &mut self.connection;
+        let (said, heard) = sides(directions, direction);
+        let (_, there) = sides(&mut self.ends, direction);
+        let to_sender = to_sender(place, direction, heard);
+        if let Some(nanos) = heard.advance(at, acknowledged + further, bytes == 0, to_sender, limits) {
+            place.round_trip(direction, nanos);
+        }
+        if bytes > 0 {
+            *offloaded |= said.sender.carries(bytes, there.takes);
+            let start = said.next();
+            let clock = time_stamps.map(|(clock, _)| clock);
+            let numbered =
+                NumberedSegment { at, start, end: start + bytes, bytes, clock, counts_wait: true, place };
+            said.send(numbered, limits);
+        }
+        true
+    }
+
+    /// Takes in a segment, whatever it is.
+    #[inline(never)]
+    fn any_segment(
         &mut self,
         moment: Moment,
         direction: Direction,
@@ -138,7 +224,7 @@ impl TcpMeasuring {
             }
         }
         let [initiator, responder] = &mut self.ends;
-        (initiator.scale, responder.scale) = match (&initiator.syn, &responder.syn) {
+        let scales = match (&initiator.syn, &responder.syn) {
             (Some(asked), Some(answered)) => match (asked.window_scale, answered.window_scale) {
                 (Some(asked), Some(answered)) => (Some(asked), Some(answered)),
                 _ => (Some(0), Some(0)),
@@ -149,6 +235,7 @@ impl TcpMeasuring {
             | (None, Some(TcpOptions { window_scale: None, .. })) => (Some(0), Some(0)),
             _ => (None, None),
         };
+        (initiator.scale, responder.scale) = (WindowScale::of(scales.0), WindowScale::of(scales.1));
     }
 
     /// The third segment of the handshake, where this is the one.
@@ -211,7 +298,7 @@ impl TcpMeasuring {
                 // A block before the acknowledged number tells of bytes that came twice (RFC 2883).
                 selective: bare && selects_later(segment, number, sender, heard),
                 delayed: false,
-                to_sender: place.half(direction.reverse()).unwrap_or(0).saturating_add(heard.waited()),
+                to_sender: to_sender(place, direction, heard),
                 single_is_fin: true,
             },
             limits,
@@ -253,9 +340,7 @@ impl TcpMeasuring {
             said.counts.probes += 1;
             return;
         }
-        let largest = u64::from(other.takes);
-        *offloaded |= bytes > largest;
-        said.sender.segment = said.sender.segment.max(bytes.min(largest) as u32);
+        *offloaded |= said.sender.carries(bytes, other.takes);
         if segment.fin && end.fin.is_none() {
             end.fin = Some(start + bytes);
             course.end(direction);
@@ -286,6 +371,12 @@ impl TcpMeasuring {
     ) -> Box<ConnectionMeasurement> {
         Box::new(self.connection.finish(moment, closing, budget))
     }
+}
+
+/// Nanoseconds from here to the sender of a direction and back, whose segments the segments in `direction` acknowledge.
+#[inline(always)]
+fn to_sender(place: &CapturedAt, direction: Direction, heard: &MeasuredDirection) -> u64 {
+    place.half(direction.reverse()).unwrap_or(0).saturating_add(heard.waited())
 }
 
 /// Whether a segment says that bytes after the acknowledged ones have arrived.

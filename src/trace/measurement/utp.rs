@@ -7,7 +7,9 @@ use bittrace_protocol::utp::{Header, Kind};
 use super::budget::{MeasurementBudget, MeasurementLimits};
 use super::clock::{ClockWaits, SlidingMinimum};
 use super::connection::{FIRST_PLACE, MeasuredConnection};
-use super::direction::{AcknowledgingSegment, MeasuredDirection, NumberedSegment, SegmentWindow, elapsed};
+use super::direction::{
+    AcknowledgingSegment, MeasuredDirection, NumberedSegment, SegmentWindow, WindowScale, elapsed,
+};
 use crate::{ConnectionMeasurement, Direction, Moment, StreamClosing};
 
 /// A uTP connection that is being measured.
@@ -138,7 +140,7 @@ impl UtpMeasuring {
                 at,
                 number,
                 bare,
-                window: Some(SegmentWindow { raw: header.window, scale: Some(0) }),
+                window: Some(SegmentWindow { raw: header.window, scale: WindowScale::of(Some(0)) }),
                 selective: packet.selective > 0,
                 delayed: sender.reported.at_target,
                 to_sender: self.connection.place.half(there).unwrap_or(0).saturating_add(heard.waited()),

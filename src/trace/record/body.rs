@@ -96,7 +96,16 @@ impl Body {
     /// Whether it is a message between peers that is no handshake, is of no extension and can be read: nearly all are.
     #[inline]
     pub(crate) const fn is_plain_message(&self) -> bool {
-        matches!(self, Self::PeerWire(PeerWireBody::Message(_)))
+        self.plain_message().is_some()
+    }
+
+    /// The message between peers where it is [plain](Self::is_plain_message).
+    #[inline]
+    pub(crate) const fn plain_message(&self) -> Option<&Message> {
+        match self {
+            Self::PeerWire(PeerWireBody::Message(message)) => Some(message),
+            _ => None,
+        }
     }
 
     /// The protocol that the record belongs to.

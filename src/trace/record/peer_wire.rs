@@ -7,8 +7,8 @@ use bittrace_protocol::Hex;
 use bittrace_protocol::bencode::{self, View};
 use bittrace_protocol::field::{Field, Value};
 use bittrace_protocol::wire::{
-    AzureusMessage, Content, ExtendedHandshake, Extension, Handshake, HashRange, METADATA_PIECE, Message,
-    Metadata, MetadataKind, Pex,
+    AzureusMessage, Content, ExtendedHandshake, Extension, Handshake, HashRange, HolepunchError,
+    METADATA_PIECE, Message, Metadata, MetadataKind, Pex,
 };
 use bytes::Bytes;
 
@@ -167,7 +167,10 @@ fn describe_extended(message: &Message, extension: &Extension, text: &mut String
         Ok(Content::Holepunch(holepunch)) => {
             let failed = match holepunch.error {
                 None | Some(0) => String::new(),
-                Some(error) => format!(", error {error}"),
+                Some(error) => match HolepunchError::from_code(error) {
+                    Some(known) => format!(", error {error} ({})", known.name()),
+                    None => format!(", error {error}"),
+                },
             };
             format!("{name} {} {}{failed}", holepunch.kind.name(), holepunch.endpoint)
         }

@@ -59,6 +59,8 @@ pub struct Fragment {
     pub from: u64,
     /// The bytes of the whole message.
     pub total: u64,
+    /// Whether the stream went on: the capture lacks what follows. Otherwise the stream ended here, or the capture did.
+    pub goes_on: bool,
 }
 
 impl Fragment {
@@ -71,6 +73,16 @@ impl Fragment {
         let block = bytes.slice(header as usize..);
         let before = u32::try_from(self.from.saturating_sub(all)).ok()?;
         Some((index, begin.checked_add(before)?, block))
+    }
+
+    /// The block of a message that was sent, of which the capture has the head and not all the rest: which piece, where the block
+    /// begins in it, and its length. `None` of other parts of a message, so that each message counts once, and where the
+    /// stream ended within it.
+    pub fn cut_block(&self) -> Option<(PieceIndex, u32, u32)> {
+        let (index, begin) =
+            self.block.filter(|_| self.goes_on && self.from == 0 && self.id == Some(MessageId::PIECE))?;
+        let length = self.total.checked_sub(PIECE_HEADER as u64)?;
+        Some((index, begin, u32::try_from(length).ok()?))
     }
 
     /// The message's name.

@@ -10,6 +10,12 @@ use crate::capture::{DECRYPTION_SECRETS, HostName, IPV4_NAMES, IPV6_NAMES, NAME_
 /// The option `opt_comment`, which every block may have.
 pub(crate) const COMMENT: u16 = 1;
 
+/// What the interface is called (`if_name`) of a capture that was taken between all its hosts.
+pub(crate) const BETWEEN_HOSTS: &str = "core";
+
+/// The option `if_name` of an interface.
+const INTERFACE_NAME: u16 = 2;
+
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
 const ENHANCED_PACKET: u32 = 6;
@@ -97,12 +103,16 @@ impl Block {
         self.end(writer)
     }
 
-    /// Writes the description of an interface with packets of this link type and times in nanoseconds.
-    pub(crate) fn interface(&mut self, link: u32, writer: &mut impl Write) -> io::Result<()> {
+    /// Writes the description of an interface with packets of this link type and times in nanoseconds. `name` is what it is
+    /// called; nothing where it has no name.
+    pub(crate) fn interface(&mut self, link: u32, name: &str, writer: &mut impl Write) -> io::Result<()> {
         self.begin(INTERFACE);
         self.number(link);
         // No limit to what is captured of a packet.
         self.number(0);
+        if !name.is_empty() {
+            self.option(INTERFACE_NAME, name.as_bytes());
+        }
         // if_tsresol: 10 to the power of -9 seconds.
         self.option(9, &[9]);
         self.option(0, &[]);

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::block::Block;
+use super::block::{BETWEEN_HOSTS, Block};
 use crate::capture::{CapturedPacket, HostName};
 use crate::packet::link::LinkType;
 
@@ -14,6 +14,8 @@ pub struct PacketCopier<W> {
     block: Block,
     /// The link types of the interfaces, in their order.
     links: Vec<LinkType>,
+    /// What the interfaces are called; empty where they have no name.
+    interface_name: &'static str,
     packets: u64,
 }
 
@@ -26,7 +28,16 @@ impl<W: Write> PacketCopier<W> {
     pub fn new(mut writer: W, comment: &str) -> io::Result<Self> {
         let mut block = Block::default();
         block.section(comment, &mut writer)?;
-        Ok(Self { writer, block, links: Vec::new(), packets: 0 })
+        Ok(Self { writer, block, links: Vec::new(), interface_name: "", packets: 0 })
+    }
+
+    /// Begins a capture that was taken between all its hosts, so that none is local to readers.
+    ///
+    /// # Errors
+    ///
+    /// When the writer fails.
+    pub fn between_hosts(writer: W, comment: &str) -> io::Result<Self> {
+        Ok(Self { interface_name: BETWEEN_HOSTS, ..Self::new(writer, comment)? })
     }
 
     /// Writes the names of addresses, for readers that show them in the place of the addresses.
@@ -44,11 +55,11 @@ impl<W: Write> PacketCopier<W> {
     ///
     /// When the writer fails.
     pub fn packet(&mut self, packet: &CapturedPacket<'_>) -> io::Result<()> {
-        let Self { writer, block, links, packets } = self;
+        let Self { writer, block, links, interface_name, packets } = self;
         let interface = match links.iter().position(|link| *link == packet.link) {
             Some(interface) => interface,
             None => {
-                block.interface(packet.link.0, writer)?;
+                block.interface(packet.link.0, interface_name, writer)?;
                 links.push(packet.link);
                 links.len() - 1
             }

@@ -379,3 +379,40 @@ fn an_encrypted_connection_is_read_with_the_key_in_the_recording() {
         assert_eq!(keep_alives, [&("keep-alive", decrypted), &("keep-alive", decrypted)], "{names:?}");
     }
 }
+
+/// A recording of a keep-alive from 10.0.0.1 to 10.0.0.2, and the side of its speaker under a choice of the local host.
+#[test]
+fn a_recording_between_hosts_says_that_none_is_local_and_a_choice_goes_before_that() {
+    use crate::LocalChoice::{AsCaptured, Detected, Host};
+    let recording = |begun: io::Result<Recorder<Vec<u8>>>| {
+        let mut recorder = begun.unwrap();
+        let (at, from, to) = (Timestamp::from_nanos(1_000), ([10, 0, 0, 1], 1), ([10, 0, 0, 2], 6881));
+        let flow = Flow { initiator: from.into(), responder: to.into() };
+        recorder.opened(at, StreamId(0), flow, StreamOpening::Syn).unwrap();
+        let handshake = [&b"\x13BitTorrent protocol"[..], &[0; 48], &[0; 4]].concat();
+        recorder.burst(at, StreamId(0), Direction::FromInitiator, &handshake).unwrap();
+        recorder.finish().unwrap()
+    };
+    let side = |file: &[u8], local| {
+        let options = crate::TraceOptions { local, ..crate::TraceOptions::default() };
+        let file = io::Cursor::new(file.to_vec());
+        let mut trace = crate::Trace::from_reader("recorded".to_owned(), file, options).unwrap();
+        let Some(crate::Dissected::Record(record)) = trace.next().unwrap() else { panic!("a handshake") };
+        assert_eq!(trace.has_no_local(), record.side == crate::Side::Initiator);
+        record.side
+    };
+    let network = recording(Recorder::between_hosts(Vec::new(), ""));
+    let host = recording(Recorder::new(Vec::new(), ""));
+    let second = Host([10, 0, 0, 2].into());
+    let sides = [AsCaptured, Detected, second].map(|local| side(&network, local));
+    assert_eq!(sides, [crate::Side::Initiator, crate::Side::Local, crate::Side::Remote]);
+    assert_eq!([AsCaptured, Detected].map(|local| side(&host, local)), [crate::Side::Local; 2]);
+    // Copied packets say the same where they are from a network.
+    let mut capture = Capture::from_reader("recorded".to_owned(), io::Cursor::new(host)).unwrap();
+    let mut copier = PacketCopier::between_hosts(Vec::new(), "").unwrap();
+    while let Some(packet) = capture.next_packet().unwrap() {
+        copier.packet(&packet).unwrap();
+    }
+    assert_eq!(side(&copier.finish().unwrap(), AsCaptured), crate::Side::Initiator);
+    assert!(!capture.is_between_hosts());
+}

@@ -172,8 +172,13 @@ impl Connections {
         {
             totals.client = Some(client.clone());
         }
-        if let Some(Message::Piece { block, .. }) = record.peer_message() {
-            totals.payload += block.len() as u64;
+        let block = match record.peer_message() {
+            Some(Message::Piece { block, .. }) => Some(block.len() as u64),
+            // Its bytes were sent, whatever the capture has of them.
+            _ => record.cut_block().map(|(.., length)| length.into()),
+        };
+        if let Some(length) = block {
+            totals.payload += length;
             totals.blocks += 1;
             let (first, _) = totals.transfer.unwrap_or((record.at, record.at));
             totals.transfer = Some((first, record.at));

@@ -268,6 +268,10 @@ impl PiecesSeen {
                 if let Some((index, begin, block)) = fragment.part_of_block(&record.bytes) {
                     self.bytes(record, index, begin, block.len() as u32, BlockOrigin::InPart);
                 }
+                // The receiver got the block whole, whatever the capture has of it.
+                if let Some((index, begin, length)) = fragment.cut_block() {
+                    repeat = Some(self.repeat(record, index, begin, length));
+                }
             }
             Body::WebSeed(WebSeedBody::FileData(_) | WebSeedBody::PieceData(_)) => self.take_web_seed(record),
             _ => {}

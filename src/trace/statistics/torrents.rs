@@ -60,6 +60,8 @@ pub struct TorrentSeen {
     pub right: u64,
     /// How often one came whole and was wrong.
     pub corrupt: u64,
+    /// How many blocks came beside those, of which the capture has the head and not all the rest.
+    pub cut_blocks: u64,
 }
 
 /// How many pieces are told apart in a torrent.
@@ -86,6 +88,7 @@ impl TorrentSeen {
         self.records += other.records;
         self.blocks += other.blocks;
         self.payload += other.payload;
+        self.cut_blocks += other.cut_blocks;
         self.right += other.right;
         self.corrupt += other.corrupt;
         self.pieces.extend(other.pieces);
@@ -159,6 +162,7 @@ impl TorrentsSeen {
                 row.pieces.insert(*index);
             }
         }
+        row.cut_blocks += u64::from(record.cut_block().is_some());
         for (piece, is_right) in record.notes.iter().filter_map(rules::verdict_on_piece) {
             if !is_right {
                 row.corrupt += 1;

@@ -229,6 +229,7 @@ pub(super) struct PacketTally {
     counts: Counts,
     span: Option<(Timestamp, Timestamp)>,
     mse_keys: usize,
+    is_between_hosts: bool,
 }
 
 impl PacketTally {
@@ -242,6 +243,7 @@ impl PacketTally {
             counts: reading.stages.counts,
             span: reading.span,
             mse_keys: reading.stages.dissector.keys(),
+            is_between_hosts: capture.is_between_hosts(),
         }
     }
 }
@@ -308,6 +310,10 @@ impl About {
     /// How many keys in encrypted connections are known, those that were given and those that it holds itself.
     pub const fn mse_keys(&self) -> usize {
         self.tally.mse_keys
+    }
+
+    pub(super) const fn is_between_hosts(&self) -> bool {
+        self.tally.is_between_hosts
     }
 
     pub(super) const fn cut(&self) -> Option<Cut> {

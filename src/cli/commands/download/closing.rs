@@ -4,6 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use bittrace_client::{DownloadReport, Outcome};
+use bittrace_protocol::session::MetadataStatus;
 use bittrace_trace::units::{count as thousands, counted, rough_size, span};
 
 use crate::print::output::{Look, styles};
@@ -22,20 +23,29 @@ pub(super) fn closing_table(
     look: Look,
     output: &mut Vec<u8>,
 ) -> Result<()> {
-    let waits_for_metadata = report.status.as_ref().is_some_and(|status| status.metadata.is_some());
-    let outcome = match report.outcome {
-        Outcome::Complete => "complete: every piece is verified",
-        Outcome::Incomplete if waits_for_metadata => "incomplete: no peer sent the metadata of the torrent",
-        Outcome::Incomplete => "incomplete: no peer has the missing pieces",
-        Outcome::Stopped if waits_for_metadata => "stopped: the metadata of the torrent is missing",
-        Outcome::Stopped => "stopped: the next run resumes from here",
+    let waits_for =
+        report.status.as_ref().and_then(|status| status.metadata).map(|metadata| what_is_missing(&metadata));
+    let choice = report.chosen.as_ref().filter(|chosen| !chosen.is_all());
+    let outcome = match (report.outcome, waits_for) {
+        (Outcome::Complete, _) if choice.is_some() => {
+            "complete: every piece of the chosen files is verified".to_owned()
+        }
+        (Outcome::Complete, _) => "complete: every piece is verified".to_owned(),
+        (Outcome::Incomplete, Some(what)) => format!("incomplete: no peer sent {what} of the torrent"),
+        (Outcome::Incomplete, None) => "incomplete: no peer has the missing pieces".to_owned(),
+        (Outcome::Stopped, Some(what)) => format!("stopped: no peer has sent {what} of the torrent yet"),
+        (Outcome::Stopped, None) => "stopped: the next run resumes from here".to_owned(),
     };
-    let mut rows = vec![("outcome", outcome.to_owned()), ("time", span(report.elapsed.as_secs_f64()))];
+    let mut rows = vec![("outcome", outcome), ("time", span(report.elapsed.as_secs_f64()))];
     rows.extend(report.place.as_ref().map(|place| ("saved to", place.display().to_string())));
+    rows.extend(choice.map(|chosen| {
+        let of = counted(chosen.of() as u64, "file");
+        ("files chosen", format!("{} of {of}", thousands(chosen.count() as u64)))
+    }));
     if let Some(status) = &report.status {
         let elapsed = report.elapsed.as_secs_f64().max(0.001);
         let rate = rough_size((status.downloaded as f64 / elapsed) as u64);
-        if !waits_for_metadata {
+        if waits_for.is_none() {
             rows.push(("pieces", format!("{} of {}", status.pieces_done, status.pieces)));
         }
         if report.pieces_before > 0 {
@@ -73,4 +83,12 @@ pub(super) fn closing_table(
     page.heading("Summary")?;
     page.table(&[Column::text("", 8), Column::text("", 20)], &rows)?;
     Ok(())
+}
+
+/// What a run waits for that does not know its torrent yet.
+pub(crate) const fn what_is_missing(metadata: &MetadataStatus) -> &'static str {
+    match metadata.layers {
+        None => "the metadata",
+        Some(_) => "the piece layers (the hashes of its pieces)",
+    }
 }

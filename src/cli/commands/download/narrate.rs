@@ -9,7 +9,7 @@ use bittrace_protocol::mse::Methods;
 use bittrace_protocol::session::{CloseReason, DisconnectReason, Event, Transport, Violation};
 use bittrace_protocol::tracker::http::{AnnounceReply, Request};
 use bittrace_protocol::{Metainfo, client_name};
-use bittrace_trace::units::{counted, rough_size, seconds, short_hex, span};
+use bittrace_trace::units::{count as thousands, counted, rough_size, seconds, short_hex, span};
 use rustc_hash::FxHashMap;
 
 use super::ways::way_in_words;
@@ -25,6 +25,8 @@ pub(super) struct Narrator {
     verbose: bool,
     /// Whether the messages themselves are shown beside, so that nothing is told of them here.
     beside_rows: bool,
+    /// Whether not all files are wanted.
+    is_choice: bool,
     attempts: u32,
     /// The number of each attempt that goes on, for its outcome.
     open: FxHashMap<SocketAddr, u32>,
@@ -38,7 +40,14 @@ const PEERS: usize = 20;
 
 impl Narrator {
     pub(super) fn new(look: Look, common: Common, beside_rows: bool) -> Self {
-        Self { look, verbose: common.verbose, beside_rows, attempts: 0, open: FxHashMap::default() }
+        Self {
+            look,
+            verbose: common.verbose,
+            beside_rows,
+            is_choice: false,
+            attempts: 0,
+            open: FxHashMap::default(),
+        }
     }
 
     /// Writes the lines that `notice` is worth. Writing to memory does not fail.
@@ -56,6 +65,11 @@ impl Narrator {
                 text
             }
             Notice::Described { torrent } => return self.described(torrent, out),
+            Notice::Chosen { chosen, pieces } => {
+                self.is_choice = true;
+                let (of, pieces) = (counted(chosen.of() as u64, "file"), counted((*pieces).into(), "piece"));
+                format!("Files chosen: {} of {of}, in {pieces}", thousands(chosen.count() as u64))
+            }
             Notice::Renamed { count, names } => return self.renamed(*count, names, out),
             Notice::ReadOnly { path } => {
                 format!("Nothing is written: {} is read-only, and every file is complete", path.display())
@@ -171,6 +185,7 @@ impl Narrator {
                     "Piece {index} has one of its two hashes and not the other: the torrent describes two contents as if they were one"
                 )
             }
+            Event::Complete if self.is_choice => "Every piece of the chosen files is verified".to_owned(),
             Event::Complete => "Every piece is verified".to_owned(),
         };
         let _ = writeln!(out, "{}", self.look.paint(style, &line));

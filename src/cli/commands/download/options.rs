@@ -8,6 +8,7 @@ use anyhow::{Result, bail};
 use bittrace_client::{
     DhtOptions, DownloadOptions, Resume, RootName, proxies_of_environment, random_identity,
 };
+use bittrace_protocol::metainfo::FileChoice;
 use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Identity, SeedGoal};
 use bittrace_protocol::{HostPort, InfoHash, PeerId};
@@ -26,6 +27,7 @@ pub(crate) fn options(arguments: &args::DownloadArguments, torrent: InfoHash) ->
     if let Some(peer_id) = &arguments.peer_id {
         identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
     }
+    config.files = arguments.select.iter().cloned().fold(FileChoice::ALL, FileChoice::and);
     config.single_peer = arguments.single_peer;
     if let Some(encryption) = arguments.encryption {
         config.profile.encryption = config.profile.encryption.under(match encryption {
@@ -68,6 +70,9 @@ pub(crate) fn options(arguments: &args::DownloadArguments, torrent: InfoHash) ->
         Some(args::Utp::Prefer) => UtpPolicy::Prefer,
         Some(args::Utp::Require) => UtpPolicy::Require,
     };
+    if options.utp != UtpPolicy::Off && arguments.like.is_none() {
+        options.config.profile = options.config.profile.with_holepunch();
+    }
     options.lsd = looks_around(arguments);
     options.resume = if arguments.no_resume { Resume::Ignore } else { Resume::Verify };
     options.overwrite = arguments.overwrite;

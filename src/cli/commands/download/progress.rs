@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
 use bittrace_protocol::session::{MetadataStatus, PeerView, Status};
-use bittrace_trace::units::{counted, rough_size, seconds};
+use bittrace_trace::units::{count, counted, rough_size, seconds};
 use indicatif::{ProgressBar, ProgressStyle};
 
 /// Shows how far a run is.
@@ -20,6 +20,23 @@ pub(super) struct ProgressLine {
 fn now() -> i64 {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+}
+
+/// What a run waits for that does not know its torrent yet.
+fn waiting_text(metadata: &MetadataStatus, open: u64) -> String {
+    if let Some(layers) = metadata.layers {
+        let (received, peers) = (count(layers.received), counted(layers.peers as u64, "peer"));
+        return format!("piece layers: {received} of {} from {peers}", counted(layers.wanted, "hash"));
+    }
+    match metadata.size {
+        Some(size) => format!(
+            "metadata: {} of {} from {}",
+            rough_size(metadata.received),
+            rough_size(size),
+            counted(metadata.peers as u64, "peer")
+        ),
+        None => format!("waiting for metadata from {}", counted(open, "peer")),
+    }
 }
 
 /// How often a line is written where there is no bar.
@@ -76,18 +93,14 @@ impl ProgressLine {
     /// Peers are asked for the metadata of the torrent.
     fn waiting_for_metadata(&mut self, metadata: MetadataStatus, peers: &[PeerView]) {
         let open = peers.iter().filter(|peer| peer.open).count() as u64;
-        let text = match metadata.size {
-            Some(size) => format!(
-                "metadata: {} of {} from {}",
-                rough_size(metadata.received),
-                rough_size(size),
-                counted(metadata.peers as u64, "peer")
-            ),
-            None => format!("waiting for metadata from {}", counted(open, "peer")),
-        };
+        let text = waiting_text(&metadata, open);
         if let Some(bar) = &self.bar {
-            bar.set_length(metadata.size.unwrap_or(1));
-            bar.set_position(metadata.received);
+            let (done, of) = match metadata.layers {
+                Some(layers) => (layers.received, layers.wanted),
+                None => (metadata.received, metadata.size.unwrap_or(1)),
+            };
+            bar.set_length(of);
+            bar.set_position(done);
             bar.set_message(text);
             return;
         }
@@ -131,5 +144,25 @@ impl ProgressLine {
         self.last_line_at = Some(Instant::now());
         // Nobody may be listening, which must not end the run.
         let _ = writeln!(io::stderr(), "{}", text());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bittrace_protocol::session::LayerStatus;
+
+    use super::*;
+    use crate::commands::download::closing::what_is_missing;
+
+    #[test]
+    fn what_is_waited_for_is_named() {
+        let mut metadata = MetadataStatus { received: 0, size: None, peers: 0, layers: None };
+        assert_eq!(waiting_text(&metadata, 2), "waiting for metadata from 2 peers");
+        metadata = MetadataStatus { received: 16_384, size: Some(40_960), peers: 1, layers: None };
+        assert_eq!(waiting_text(&metadata, 2), "metadata: 16 KiB of 40 KiB from 1 peer");
+        assert_eq!(what_is_missing(&metadata), "the metadata");
+        metadata.layers = Some(LayerStatus { received: 512, wanted: 1_200, peers: 0 });
+        assert_eq!(waiting_text(&metadata, 2), "piece layers: 512 of 1,200 hashes from 0 peers");
+        assert_eq!(what_is_missing(&metadata), "the piece layers (the hashes of its pieces)");
     }
 }

@@ -124,11 +124,8 @@ pub(crate) fn read_link(link: &str) -> Result<Magnet> {
     link.parse().context("the magnet link cannot be used")
 }
 
-/// Tells what of a link is not done, and that nobody may be found.
+/// Tells that nobody may be found.
 pub(crate) fn warn_of_link(magnet: &Magnet, others: FurtherSources, common: Common) {
-    if !magnet.select.is_empty() {
-        warn(common, "the magnet link chooses files (so=); all files of the torrent are downloaded");
-    }
     if magnet.trackers.is_empty() && magnet.peers.is_empty() && !others.dht {
         let what = "the magnet link has no tracker (tr=) and no peer (x.pe=)";
         warn(common, &format!("{what}; {}", others.what_is_left()));
@@ -146,7 +143,8 @@ pub(crate) fn write_link(magnet: &Magnet, look: Look, out: &mut dyn Write) -> Re
     let trackers = magnet.trackers.iter().map(|url| ("tracker", url.clone()));
     let peers = magnet.peers.iter().map(|peer| ("peer", peer.to_string()));
     let seeds = magnet.web_seeds.iter().map(|url| ("web seed", url.clone()));
-    for (name, value) in hashes.into_iter().flatten().chain(trackers).chain(peers).chain(seeds) {
+    let files = magnet.selection_text().map(|files| ("chosen files", files));
+    for (name, value) in hashes.into_iter().flatten().chain(files).chain(trackers).chain(peers).chain(seeds) {
         let value = crate::print::printable::printable(&value).into_owned();
         writeln!(out, "  {}{value}", look.paint(styles::DIM, &format!("{name:<16}")))?;
     }

@@ -19,7 +19,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use bittrace_lab::scenario::{Action, Behaviour, ByteRate, Client, Hosts, PeerGroup, PickerPlan, SpanRange};
+use bittrace_lab::scenario::{
+    Action, Behaviour, ByteRate, Client, Hosts, PeerGroup, PickerPlan, SpanRange, TrackerKind,
+};
 use bittrace_lab::{Content, HostReport, Run, Scenario, Summary, Tracker, World, WorldOptions};
 use bittrace_protocol::PieceIndex;
 use bittrace_trace::units::counted;
@@ -372,6 +374,7 @@ impl Seen {
             .iter()
             .zip(&ledger.hosts)
             .map(|(host, seen)| HostReport {
+                first_block_at: None,
                 name: host.plan.name.clone(),
                 group: host.plan.group,
                 role: host.plan.role,
@@ -420,6 +423,9 @@ fn check(scenario: &Scenario, loopback: bool) -> Result<()> {
             scenario.host_count()
         );
     }
+    if scenario.tracker.kind == TrackerKind::Udp {
+        bail!("tracker: real clients have a tracker over HTTP: leave out kind = \"udp\"");
+    }
     for group in &scenario.peers {
         let name = &group.name;
         match &group.behaviour {
@@ -431,7 +437,12 @@ fn check(scenario: &Scenario, loopback: bool) -> Result<()> {
                     group.client.name()
                 )
             }
-            Behaviour::FreeRider | Behaviour::Liar | Behaviour::Slow => {
+            Behaviour::FreeRider
+            | Behaviour::Liar
+            | Behaviour::Slow
+            | Behaviour::Sybil
+            | Behaviour::BitfieldFlipper
+            | Behaviour::ChokeFlipper => {
                 bail!("peers {name}: real clients have no such behaviour: lab sim has")
             }
         }

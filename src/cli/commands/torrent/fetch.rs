@@ -9,7 +9,8 @@ use bittrace_protocol::Metainfo;
 use crate::Exit;
 use crate::args::{Common, DownloadArguments, TorrentFetch, TorrentFormat};
 use crate::commands::download::{
-    EndedRun, FurtherSources, RecordTarget, options, read_link, run_with_commentary, warn_of_link, write_link,
+    EndedRun, FurtherSources, RecordTarget, options, read_link, run_with_commentary, warn_of_link,
+    what_is_missing, write_link,
 };
 use crate::file_kind::is_magnet_link;
 use crate::interrupt::interrupted;
@@ -69,7 +70,8 @@ pub(crate) fn fetch(arguments: &TorrentFetch, common: Common, mut output: Output
         if !satisfied? {
             return Ok(Exit::Done);
         }
-        bail!("no peer sent the metadata of the torrent");
+        let metadata = report.status.as_ref().and_then(|status| status.metadata);
+        bail!("no peer sent {} of the torrent", metadata.as_ref().map_or("the metadata", what_is_missing));
     };
     let torrent = magnet.torrent_file(&info, &report.piece_layers);
     let is_output = file.is_output();

@@ -13,7 +13,9 @@ impl DhtNode {
     pub(super) fn on_query(&mut self, now: Timestamp, from: SocketAddr, message: &Message) {
         let Kind::Query(query) = &message.kind else { return };
         let answerable = from.port() != 0 && (1..=MAX_TRANSACTION).contains(&message.transaction.len());
-        if self.settings.read_only || !answerable || !self.gate.admits(now, from) {
+        // Others may name us to ourselves.
+        let is_ours = query.id.is_some_and(|id| self.is_own(id));
+        if self.settings.read_only || !answerable || is_ours || !self.gate.admits(now, from) {
             return;
         }
         let kind = match self.answer(now, from, query) {

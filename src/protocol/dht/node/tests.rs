@@ -239,6 +239,28 @@ fn well_known_nodes_are_asked_only_where_no_other_is_there() {
     assert_eq!(node.good_nodes(NOW), 1);
 }
 
+/// Another node names us as one of the nearest: we do not ask ourselves, and do not answer where we are asked in our name.
+#[test]
+fn a_node_does_not_speak_with_itself() {
+    let mut node = node();
+    let own = node.families[0].table.own();
+    let us = SocketAddr::from(([80, 1, 2, 3], 6881));
+    node.handle(NOW, DhtInput::Follow(torrent(5)));
+    node.handle(NOW, DhtInput::Contact(them()));
+    let asked = sent(&mut node);
+    assert!(!asked.is_empty());
+    for (to, message) in asked {
+        let nodes = Some(vec![Node { id: own, address: us }]);
+        let response = Response { nodes, token: Some(b"tok".to_vec()), ..Response::new(THEM) };
+        let answer = Message::new(message.transaction, Kind::Response(response));
+        node.handle(NOW, DhtInput::Datagram(to, answer.encode().into()));
+    }
+    node.handle(NOW + Duration::from_secs(20), DhtInput::Tick);
+    assert!(sent(&mut node).iter().all(|(to, _)| *to == them()));
+    let ping = Message::new(*b"aa", Kind::Query(Query::new(Method::Ping, own)));
+    assert!(hears(&mut node, NOW, us, &ping.encode()).is_empty());
+}
+
 #[test]
 fn an_answer_that_nobody_asked_for_changes_nothing() {
     let mut node = node();

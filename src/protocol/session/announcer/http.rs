@@ -154,7 +154,7 @@ fn request(
     step: &AnnouncerContext<'_>,
 ) -> Bytes {
     let (facts, profile) = (&step.facts, &step.config.profile.announce);
-    let mut announce = Announce::new(facts.info_hash, facts.identity.peer_id);
+    let mut announce = Announce::new(tracker.info_hash(facts), facts.identity.peer_id);
     announce.port = Some(step.config.port);
     announce.uploaded = Some(facts.uploaded);
     announce.downloaded = Some(facts.downloaded);
@@ -162,8 +162,9 @@ fn request(
     announce.corrupt = Some(facts.corrupt);
     announce.redundant = Some(0);
     announce.key = Some(profile.key.spell(&facts.identity));
-    announce.event = event;
     let goes = event == Some(tracker::Event::Stopped);
+    // BEP 21: in every announce, so that a tracker need not remember it.
+    announce.event = if facts.is_partial_seed && !goes { Some(tracker::Event::Paused) } else { event };
     announce.numwant = Some(if goes { profile.numwant_stopped } else { profile.numwant });
     announce.compact = Some(profile.compact);
     announce.no_peer_id = Some(profile.no_peer_id);

@@ -115,7 +115,7 @@ impl UdpStage {
                             self.again = 0;
                             return (AttemptOutcome::Pending, Some(self.send(event, tracker, step)));
                         }
-                        (AttemptOutcome::failed(String::from_utf8_lossy(&message).into_owned()), None)
+                        (AttemptOutcome::refused(String::from_utf8_lossy(&message), None), None)
                     }
                     _ => (AttemptOutcome::Pending, None),
                 }
@@ -181,7 +181,7 @@ impl UdpStage {
         Packet::AnnounceRequest(Box::new(AnnounceRequest {
             connection_id,
             transaction_id: self.transaction_id,
-            info_hash: facts.info_hash,
+            info_hash: tracker.info_hash(facts),
             peer_id: facts.identity.peer_id,
             downloaded: facts.downloaded,
             left: facts.left,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::support::*;
 use super::trees::{Described, tree_torrent};
 use crate::lines;
-use crate::session::{Input, Output, SessionStreamId};
+use crate::session::{Input, LayerStatus, Output, SessionStreamId};
 use crate::{Hex, Metainfo, PieceIndex};
 
 const PIECE: usize = 16 * 1024;
@@ -71,9 +71,14 @@ fn informed() -> (Stage, Vec<String>) {
 
 /// A peer calls and has the metadata; what is said when it has given it.
 fn inform(stage: &mut Stage, stream: u32, id: &[u8; 20]) -> Vec<String> {
+    inform_with(stage, stream, id, EXTENDED)
+}
+
+/// The same from a peer with these reserved bytes.
+fn inform_with(stage: &mut Stage, stream: u32, id: &[u8; 20], reserved: [u8; 8]) -> Vec<String> {
     let address = format!("10.0.0.{stream}:5000").parse().unwrap();
     stage.hear(Input::Accepted(SessionStreamId(stream), address));
-    let greeted = stage.receive(stream, &stage.handshake(EXTENDED, id));
+    let greeted = stage.receive(stream, &stage.handshake(reserved, id));
     let info = stage.torrent.info_bytes().clone();
     let hello = extended(0, &format!("d1:md11:ut_metadatai9ee13:metadata_sizei{}ee", info.len()), b"");
     let asked = stage.receive(stream, &hello);
@@ -135,6 +140,64 @@ fn piece_layers_are_fetched_after_the_info_dictionary_and_before_it_is_handed_ou
     // The driver reads both, and the download begins.
     let said = stage.hear(Input::Described(Arc::clone(&stage.torrent), vec![PieceIndex(0)]));
     assert_said(said, &[sent(11, &[0, 0, 0, 5, 4, 0, 0, 0, 0])]);
+}
+
+#[test]
+fn what_is_waited_for_is_told_while_piece_layers_alone_are_missing() {
+    let (mut stage, _) = informed();
+    let exchanges = exchanges(&stage);
+    let layers =
+        |stage: &Stage| stage.session.status(stage.now).metadata.and_then(|metadata| metadata.layers);
+    let status = stage.session.status(stage.now).metadata.unwrap();
+    assert_eq!(
+        (status.received, status.size),
+        (stage.torrent.info_bytes().len() as u64, Some(status.received))
+    );
+    assert_eq!(layers(&stage), Some(LayerStatus { received: 0, wanted: 602, peers: 1 }));
+    let answered = exchanges.iter().position(|(_, hashes, _)| hashes.len() < 200).unwrap();
+    stage.receive(11, &exchanges[answered].1);
+    assert_eq!(layers(&stage), Some(LayerStatus { received: 2, wanted: 602, peers: 1 }));
+    stage.closed(11, crate::session::CloseReason::ByRemote);
+    assert_eq!(layers(&stage), Some(LayerStatus { received: 2, wanted: 602, peers: 0 }));
+}
+
+/// A session of a link with both hashes of a hybrid torrent, which has the info dictionary from a peer that offers these
+/// extensions in its reserved bytes.
+fn informed_of_both(reserved: [u8; 8]) -> (Stage, Vec<String>) {
+    let (torrent, row) = tree_torrent(&lengths(), PIECE, Described::Both);
+    let v2 = Hex(&torrent.info_hash_v2.unwrap()).to_string();
+    let link = format!("magnet:?xt=urn:btih:{}&xt=urn:btmh:1220{v2}", torrent.info_hash);
+    let mut stage = Stage::of_magnet(config(), torrent, &link);
+    stage.content = row;
+    let said = inform_with(&mut stage, 11, A_ID, reserved);
+    (stage, said)
+}
+
+const OFFERS_V2: [u8; 8] = [0, 0, 0, 0, 0, 0x10, 0, 0x14];
+
+#[test]
+fn piece_layers_of_a_hybrid_torrent_come_from_peers_of_version_2() {
+    let (mut stage, said) = informed_of_both(OFFERS_V2);
+    let exchanges = exchanges(&stage);
+    assert!(exchanges.iter().all(|(request, ..)| has_asked(&said, 11, request)), "{said:?}");
+    let last = exchanges.iter().flat_map(|(_, hashes, _)| stage.receive(11, hashes)).collect();
+    assert_said(last, &[format!("metadata of {} bytes, 2 layers", stage.torrent.info_bytes().len())]);
+}
+
+#[test]
+fn a_hybrid_torrent_is_begun_without_piece_layers_where_nobody_gives_them() {
+    // A peer of version 1 cannot be asked.
+    let (stage, said) = informed_of_both(EXTENDED);
+    let begun = format!("metadata of {} bytes", stage.torrent.info_bytes().len());
+    assert_eq!(said.last(), Some(&begun));
+    // One that does not answer is waited for 10 s, unless it goes.
+    let (mut stage, said) = informed_of_both(OFFERS_V2);
+    assert!(!said.contains(&begun), "{said:?}");
+    assert!(!stage.wait(9.0).contains(&begun));
+    assert!(stage.wait(2.0).contains(&begun));
+    assert!(!stage.wait(20.0).contains(&begun), "twice");
+    let (mut stage, _) = informed_of_both(OFFERS_V2);
+    assert!(stage.closed(11, crate::session::CloseReason::ByRemote).contains(&begun));
 }
 
 #[test]

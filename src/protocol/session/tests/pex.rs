@@ -6,7 +6,7 @@ use super::support::*;
 use crate::session::*;
 use crate::wire::{Content, Extension, Pex, PexPeer};
 
-fn extended(id: u8, body: &[u8]) -> Vec<u8> {
+pub(super) fn extended(id: u8, body: &[u8]) -> Vec<u8> {
     [numbers(&[2 + body.len() as u32]), vec![20, id], body.to_vec()].concat()
 }
 
@@ -16,7 +16,7 @@ fn hello(port: u16) -> Vec<u8> {
 }
 
 /// A message of peer exchange in the bytes of BEP 11, under the id that the session gives it: these addresses with these flags.
-fn names(peers: &[(SocketAddr, u8)]) -> Vec<u8> {
+pub(super) fn names(peers: &[(SocketAddr, u8)]) -> Vec<u8> {
     let compact = |address: &SocketAddr| match address {
         SocketAddr::V4(v4) => [&v4.ip().octets()[..], &v4.port().to_be_bytes()].concat(),
         SocketAddr::V6(_) => panic!("only IPv4 here"),
@@ -32,7 +32,7 @@ fn names(peers: &[(SocketAddr, u8)]) -> Vec<u8> {
 }
 
 /// The messages of peer exchange among the lines, with the stream of each.
-fn exchanged(said: &[String]) -> Vec<(u32, Pex)> {
+pub(super) fn exchanged(said: &[String]) -> Vec<(u32, Pex)> {
     let mut found = Vec::new();
     for line in said {
         let mut words = line.split(' ');

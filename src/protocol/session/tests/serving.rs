@@ -138,6 +138,8 @@ fn the_upload_limit_is_kept() {
     loaded(&mut stage, 0, 0, 16_384);
     stage.hear(Input::Sent(SessionStreamId(1), 13 + 16_384));
     assert_said(stage.wait(0.1), lines!["load 1 0 16384 16384"]);
+    loaded(&mut stage, 0, 16_384, 16_384);
+    stage.hear(Input::Sent(SessionStreamId(1), 13 + 16_384));
     // It went into debt: the next one a second later.
     assert_said(stage.wait(0.8), &[]);
     assert_said(stage.wait(0.2), lines!["load 1 1 0 7232"]);

@@ -89,10 +89,12 @@ fn a_session_without_trackers_waits_for_a_search_and_ends_when_it_was_in_vain() 
     let config = Config { rounds: Some(3), ..config() };
     let mut stage = Stage::new(config, torrent(40_000, 32_768, &[], ""), &[]);
     stage.said();
-    stage.hear(Input::Searching(true));
-    stage.wait(60.0);
-    assert!(!stage.over);
-    stage.hear(Input::Searching(false));
+    for state in [SearchState::Idle, SearchState::UnderWay] {
+        stage.hear(Input::Searching(state));
+        stage.wait(60.0);
+        assert!(!stage.over, "{state:?}");
+    }
+    stage.hear(Input::Searching(SearchState::Over));
     stage.wait(10.0);
     assert!(stage.over);
 }

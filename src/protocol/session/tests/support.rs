@@ -77,6 +77,7 @@ pub(super) fn config() -> Config {
     config.port = 6881;
     config.allow_local = true;
     config.profile.announce.both_families = false;
+    config.profile.announce.both_hashes = false;
     config
 }
 
@@ -333,6 +334,7 @@ fn line(output: &Output) -> Option<String> {
     Some(match output {
         Output::Open(stream, endpoint) => match endpoint {
             Endpoint::Peer(peer) => format!("open {} {peer}", stream.0),
+            Endpoint::UtpPeer(peer, how) => format!("open {} {peer} over uTP, {how:?}", stream.0),
             Endpoint::HttpTracker(remote) => format!("open {} http {}", stream.0, text(remote)),
             Endpoint::UdpTracker(remote) => format!("open {} udp {}", stream.0, text(remote)),
             Endpoint::WebSeed(remote) => format!("open {} web seed {}", stream.0, text(remote)),

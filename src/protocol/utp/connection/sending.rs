@@ -33,7 +33,9 @@ impl Connection {
         if self.times.expires.is_some() {
             return None;
         }
-        self.times.expires = Some(now + SYN_TIMEOUT);
+        // That there is no answer says nothing before the hole is there.
+        let timeout = if self.is_punching { self.round_trip.timeout() } else { SYN_TIMEOUT };
+        self.times.expires = Some(now + timeout);
         let mut header = self.header(now, Kind::Syn, self.syn);
         header.acknowledged = 0;
         header.encode_to([], packet);

@@ -29,6 +29,42 @@ pub enum HolepunchKind {
     Unknown(u8),
 }
 
+/// Why a relay does not bring two peers together (BEP 55, "Error Codes").
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HolepunchError {
+    /// The target endpoint is invalid.
+    NoSuchPeer = 1,
+    /// The relay is not connected to the target.
+    NotConnected = 2,
+    /// The target does not speak holepunch.
+    NoSupport = 3,
+    /// The target is the asking peer.
+    NoSelf = 4,
+}
+
+impl HolepunchError {
+    /// What a code says; `None` for 0, which is no error, and for unknown codes.
+    pub const fn from_code(code: u32) -> Option<Self> {
+        match code {
+            1 => Some(Self::NoSuchPeer),
+            2 => Some(Self::NotConnected),
+            3 => Some(Self::NoSupport),
+            4 => Some(Self::NoSelf),
+            _ => None,
+        }
+    }
+
+    /// The document's words for it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoSuchPeer => "no such peer",
+            Self::NotConnected => "not connected",
+            Self::NoSupport => "no support",
+            Self::NoSelf => "no self",
+        }
+    }
+}
+
 impl HolepunchKind {
     const fn from_number(number: u8) -> Self {
         match number {
@@ -124,6 +160,15 @@ mod tests {
         let endpoint = "[fd00::1]:6882".parse().unwrap();
         let error = Holepunch { kind: HolepunchKind::Error, endpoint, error: Some(1) };
         assert_eq!(error.encode(), bytes);
+    }
+
+    #[test]
+    fn codes_of_errors_are_those_of_the_document() {
+        let names: Vec<_> =
+            (0..6).map(|code| HolepunchError::from_code(code).map(HolepunchError::name)).collect();
+        let known = ["no such peer", "not connected", "no support", "no self"].map(Some);
+        assert_eq!(names, [&[None][..], &known, &[None]].concat());
+        assert!((1..5).all(|code| HolepunchError::from_code(code).is_some_and(|error| error as u32 == code)));
     }
 
     #[test]

@@ -32,6 +32,10 @@ impl PexPeer {
     pub const PREFERS_ENCRYPTION: u8 = 0x01;
     /// The peer has every piece, or only uploads.
     pub const SEED: u8 = 0x02;
+    /// The peer takes connections over uTP.
+    pub const UTP: u8 = 0x04;
+    /// The peer speaks holepunch (BEP 55).
+    pub const HOLEPUNCH: u8 = 0x08;
     /// The sender opened the connection to the peer, so that the peer can be reached.
     pub const REACHABLE: u8 = 0x10;
 }

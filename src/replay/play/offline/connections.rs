@@ -34,7 +34,7 @@ impl<'a> Simulation<'a> {
 
     pub(super) fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) -> std::io::Result<()> {
         match endpoint {
-            Endpoint::Peer(address) => {
+            Endpoint::Peer(address) | Endpoint::UtpPeer(address, _) => {
                 let dialled = |one: &&Conversation| one.is_outgoing() && one.far() == address;
                 let Some(conversation) =
                     self.waiting.iter().position(dialled).and_then(|place| self.waiting.remove(place))
@@ -89,12 +89,19 @@ impl<'a> Simulation<'a> {
         number: u32,
     ) -> SimulatedConnection {
         let peer = PlayedConnection::of(self.torrent, conversation, self.role, MseDraw::new(SECRET, number));
+        let far = conversation.far();
+        // The client dialled it again, as clients do with encryption where a peer closed what was in clear.
+        let is_again = |one: &Conversation| one.is_outgoing() && one.far() == far;
+        let leaves = conversation.is_outgoing()
+            && conversation.direction(trace::Side::Remote).messages.is_empty()
+            && self.waiting.iter().any(|one| is_again(one));
         SimulatedConnection {
-            far: conversation.far(),
+            far,
             local: conversation.local_address(),
             ours,
             role: RemoteRole::Peer(Box::new(peer)),
             recorded: None,
+            leaves,
         }
     }
 
@@ -130,6 +137,11 @@ impl<'a> Simulation<'a> {
                 self.recorder.mse_key(key, initiator, responder)?;
             }
             self.recorder.burst(self.clock.now(), recorded, ours, bytes)?;
+        }
+        if line.leaves {
+            self.close(stream, None)?;
+            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
+            return Ok(());
         }
         match &mut line.role {
             RemoteRole::Peer(_) if heard.send.is_empty() => Ok(()),

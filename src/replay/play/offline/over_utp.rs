@@ -54,6 +54,7 @@ impl<'a> Simulation<'a> {
                 if let Some(line) = self.calling.get_mut(&far).and_then(|calling| calling.pop_front()) {
                     self.lines.insert(stream, line);
                     self.session.handle(now, Input::Accepted(stream, far));
+                    self.session.handle(now, Input::OverUtp(stream));
                 }
                 Ok(())
             }
@@ -78,11 +79,13 @@ impl<'a> Simulation<'a> {
         self.last = self.clock.now();
         let line = self.lines.get_mut(&stream).or_else(|| self.leaving.get_mut(&stream));
         let Some(line) = line else { return Ok(()) };
-        let (heard, (initiator, responder)) = (line.hear(bytes), line.ends());
+        let (heard, (initiator, responder), leaves) = (line.hear(bytes), line.ends(), line.leaves);
         for key in &heard.keys {
             self.recorder.mse_key(key, initiator, responder)?;
         }
-        if !heard.send.is_empty() {
+        if leaves {
+            self.link.leave(stream, self.clock.now());
+        } else if !heard.send.is_empty() {
             let now = self.clock.now();
             self.link.say(stream, Bytes::from(heard.send), now, now);
         }

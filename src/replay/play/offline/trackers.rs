@@ -44,6 +44,7 @@ impl Simulation<'_> {
                 ours: Direction::FromInitiator,
                 role: role(place),
                 recorded: None,
+                leaves: false,
             },
         );
         self.session.handle(self.clock.now(), Input::Opened(stream, far));

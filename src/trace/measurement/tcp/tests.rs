@@ -1,3 +1,5 @@
+mod going_on;
+
 use std::net::SocketAddr;
 
 use bittrace_protocol::Timestamp;

@@ -295,13 +295,14 @@ fn pack_unreadable(body: &Unreadable, packer: &RecordPacker, out: &mut Vec<u8>) 
                 say(10);
                 out.number(packer.number_of_reason(*reason));
             }
-            Reason::Fragment(Fragment { id, block, from, total }) => {
+            Reason::Fragment(Fragment { id, block, from, total, goes_on }) => {
                 say(11);
                 out.optional(id.map(|id| id.0.into()));
                 out.optional(block.map(|(index, _)| index.0.into()));
                 out.number(block.map_or(0, |(_, begin)| begin.into()));
                 out.number(from);
                 out.number(total);
+                out.number(goes_on.into());
             }
         },
     }
@@ -328,7 +329,8 @@ fn unpack_unreadable(from: &mut Unpack<'_>, packer: &RecordPacker) -> Option<Unr
             let index = from.optional()?.map(u32::try_from).transpose().ok()?.map(PieceIndex);
             let begin = u32::try_from(from.number()?).ok()?;
             let block = index.map(|index| (index, begin));
-            Reason::Fragment(Fragment { id, block, from: from.number()?, total: from.number()? })
+            let (begins, total) = (from.number()?, from.number()?);
+            Reason::Fragment(Fragment { id, block, from: begins, total, goes_on: from.number()? != 0 })
         }
         _ => return None,
     }))

@@ -81,7 +81,7 @@ impl Captured {
     /// Writes the capture with the names of the hosts and a comment. How many packets it has.
     pub(super) fn write(&self, names: &[HostName], comment: &str, to: &mut dyn Write) -> Result<u64> {
         let mut capture = Capture::open(&self.file)?;
-        let mut copier = PacketCopier::new(to, comment)?;
+        let mut copier = PacketCopier::between_hosts(to, comment)?;
         copier.host_names(names)?;
         while let Some(packet) = capture.next_packet()? {
             copier.packet(&packet)?;

@@ -266,6 +266,18 @@ fn syn_is_sent_three_times_and_refused_by_reset() {
     assert_eq!(events(&mut connection), [ConnectionEvent::Closed(Ending::Refused)]);
 }
 
+/// Two that dial each other at the same time (BEP 55) do not wait long for the device that let the first packet down.
+#[test]
+fn syn_that_punches_a_hole_is_sent_after_one_and_three_seconds() {
+    let mut connection = Connection::punch(50, DRAW, IPV4);
+    for seconds in [0, 1, 3] {
+        let now = START + Duration::from_secs(seconds);
+        assert_eq!(kinds(&told(&mut connection, now)), [(Kind::Syn, 100)], "after {seconds} s");
+    }
+    assert!(told(&mut connection, START + Duration::from_secs(7)).is_empty());
+    assert_eq!(events(&mut connection), [ConnectionEvent::Closed(Ending::TimedOut)]);
+}
+
 #[test]
 fn data_that_nobody_acknowledges_is_sent_five_times_and_then_given_up() {
     let mut connection = opened();
