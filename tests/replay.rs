@@ -414,18 +414,97 @@ fn a_reference_whose_keys_are_not_known_is_played_in_clear_and_says_so() {
     assert!(printed.contains("is encrypted in the reference, and its key is not known"), "{printed}");
 }
 
-#[test]
-fn a_reference_over_utp_is_compared_as_the_stream_above() {
-    let (code, printed, errors) = run(&["replay", "utp-download.pcap", "--format", "json"]);
+/// What carried the messages of this name in a recording, each once.
+fn carriers(recording: &Path, message: &str) -> Vec<String> {
+    let (recording, filter) = (recording.display().to_string(), format!("message == \"{message}\""));
+    let (code, printed, errors) = run(&["analyze", &recording, "--format", "json", "--filter", &filter]);
     assert!(code < 2, "{errors}");
-    assert!(printed.contains("is over uTP in the reference: its stream was played"), "{printed}");
-    assert!(printed.contains(" packets in the reference, of which 0 were sent again)"), "{printed}");
+    let lines = printed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut carriers: Vec<String> =
+        lines.filter_map(|line| line["transport"].as_str().map(str::to_owned)).collect();
+    carriers.sort();
+    carriers.dedup();
+    carriers
+}
+
+#[test]
+fn a_reference_over_utp_is_played_over_utp_and_its_streams_are_compared() {
+    let name = "utp-download.pcap";
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = ["one.pcapng", "two.pcapng"].map(|file| {
+        let (code, printed, errors) =
+            run_in(folder.path(), &["replay", &capture(name), "--record", file, "--format", "json"]);
+        assert!(code < 2 && errors.is_empty(), "{errors}");
+        let of_all = summary(&printed);
+        let (coverage, fidelity) = (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64());
+        assert_eq!((coverage, fidelity), (Some(1.0), Some(1.0)), "{of_all}");
+        std::fs::read(folder.path().join(file)).unwrap()
+    });
+    assert!(recorded[0] == recorded[1]);
+    assert_eq!(carriers(&folder.path().join("one.pcapng"), "piece"), ["utp"]);
+    assert_printed!("replay", "rehearsal-utp", run(&["replay", name]).1);
+    // bittrace dials over uTP where the client of the capture did.
+    let recording = folder.path().join("live.pcapng");
+    let (code, printed, errors) = live(name, &["--record", &recording.display().to_string()]);
+    assert!(code < 2, "{errors}");
+    let shown = printed.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.contains("(0 of them sent again) in the reference, 1 connection of "), "{shown}");
+    assert_eq!(carriers(&recording, "piece"), ["utp"]);
+    let (_, printed, _) = live(name, &["--format", "json"]);
     let of_all = summary(&printed);
-    assert_eq!(
-        (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64()),
-        (Some(1.0), Some(1.0)),
-        "{of_all}"
-    );
+    let (coverage, fidelity) = (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64());
+    assert_eq!((coverage, fidelity), (Some(1.0), Some(1.0)), "{of_all}");
+}
+
+#[test]
+fn a_torrent_of_version_2_alone_is_played() {
+    let name = "v2-download.pcapng";
+    let (code, printed, errors) = run(&["replay", name]);
+    assert!(code < 2, "{code}: {errors}");
+    assert_printed!("replay", "rehearsal-v2", printed);
+    let (code, printed, errors) = live(name, &["--format", "json"]);
+    assert!(code < 2, "{errors}");
+    assert_eq!(summary(&printed)["coverage"].as_f64(), Some(1.0), "{printed}");
+}
+
+/// A recording of bittrace over uTP is a reference, with the torrent as it was: its tracker is at another address there.
+#[test]
+fn a_recording_over_utp_is_a_reference() {
+    let (name, torrent) = ("utp-download.pcap", capture("utp-download.torrent"));
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("run.pcapng").display().to_string();
+    let download =
+        ["--", BITTRACE, "download", "-o", "{dir}", "--port", "{port}", "--utp", "require", "--no-dht"];
+    let download = [&download[..], &["--listen", "127.0.0.1", "-q", "{torrent}"]].concat();
+    let (code, _, errors) = run(&[&["replay", name, "--record", &recording, "-q"][..], &download].concat());
+    assert!(code < 2, "{errors}");
+    let (code, printed, errors) =
+        run(&["replay", &recording, "--local", "127.0.0.1", "--torrent", &torrent, "--format", "json"]);
+    assert!(code < 2, "{errors}");
+    assert!(printed.contains("the session asked those of the reference"), "{printed}");
+    let of_all = summary(&printed);
+    let (coverage, fidelity) = (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64());
+    assert_eq!((coverage, fidelity), (Some(1.0), Some(1.0)), "{printed}");
+}
+
+/// Seen from the seeder, the recorded peer is the one that connects.
+#[test]
+fn a_recorded_peer_calls_over_utp() {
+    let name = "utp-download.pcap";
+    let folder = tempfile::tempdir().unwrap();
+    let recording = folder.path().join("run.pcapng").display().to_string();
+    let seeder = ["replay", name, "--local", "10.77.0.2", "--record", &recording, "--format", "json"];
+    let download =
+        ["--", BITTRACE, "download", "-o", "{dir}", "--port", "{port}", "--seed", "--utp", "require"];
+    let download = [&download[..], &["--listen", "127.0.0.1", "-q", "{torrent}"]].concat();
+    for client in [&[][..], &download] {
+        let (code, printed, errors) = run(&[&seeder[..], client].concat());
+        assert!(code < 2, "{errors}");
+        let pieces = &summary(&printed)["sides"]["local"]["piece"]["verdicts"];
+        let given = pieces["same"].as_u64().unwrap_or(0) + pieces["moved"].as_u64().unwrap_or(0);
+        assert_eq!(given, 10, "{client:?}: {printed}");
+        assert_eq!(carriers(Path::new(&recording), "piece"), ["utp"], "{client:?}");
+    }
 }
 
 #[test]

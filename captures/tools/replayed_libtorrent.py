@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""A libtorrent client without DHT and encryption: TORRENT FOLDER PORT [seed] [encrypt].
+"""A libtorrent client without DHT and encryption: TORRENT FOLDER PORT [seed] [encrypt] [utp].
 
 It ends once it has everything and said so; one that seeds ends when it is told to (SIGTERM).
 """
@@ -12,12 +12,15 @@ import libtorrent as lt
 torrent, folder, port = sys.argv[1:4]
 # 0 takes encrypted connections alone, and with level 2 RC4 alone; 2 takes none.
 policy = 0 if "encrypt" in sys.argv[4:] else 2
+# Over uTP alone, or over TCP alone.
+utp = "utp" in sys.argv[4:]
 ending = []
 signal.signal(signal.SIGTERM, lambda *_: ending.append(True))
 session = lt.session({
     "listen_interfaces": "127.0.0.1:%s" % port, "enable_dht": False, "enable_lsd": False, "enable_upnp": False,
     "enable_natpmp": False, "in_enc_policy": policy, "out_enc_policy": policy,
-    "allowed_enc_level": 2 if policy == 0 else 3, "enable_outgoing_utp": False, "enable_incoming_utp": False,
+    "allowed_enc_level": 2 if policy == 0 else 3, "enable_outgoing_utp": utp, "enable_incoming_utp": utp,
+    "enable_outgoing_tcp": not utp, "enable_incoming_tcp": not utp,
     "allow_multiple_connections_per_ip": True, "alert_mask": 0,
 })
 handle = session.add_torrent({"ti": lt.torrent_info(torrent), "save_path": folder})

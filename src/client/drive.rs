@@ -354,8 +354,8 @@ impl Driver {
         loop {
             let output = match node.poll() {
                 node::Output::Session(output) => output,
-                node::Output::Datagram(to, bytes) => {
-                    self.udp.send(&self.network, to, bytes);
+                node::Output::Datagram(to, bytes, fragment) => {
+                    self.udp.send(&self.network, to, bytes, fragment);
                     node.set_writable(!self.udp.is_full());
                     continue;
                 }

@@ -2,7 +2,8 @@
 //! "BitTorrent protocol extension"). Every datagram passes the recording with the addresses that it had on the network.
 //!
 //! Datagrams to one remote leave together, and those that came together are read together, where the system can do it
-//! (quinn-udp). None is fragmented on its way, which is how uTP finds out what fits.
+//! (quinn-udp). Those with which uTP finds out what fits are not fragmented on their way; others may be, where the system lets that be
+//! chosen (`os`).
 
 use std::array;
 use std::collections::{HashMap, VecDeque};
@@ -12,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bittrace_protocol::utp::Fragment;
 use bytes::Bytes;
 use quinn_udp::{RecvMeta, Transmit, UdpSocketState};
 use socket2::{Domain, Protocol, Socket, Type};
@@ -20,12 +22,13 @@ use tokio::net::UdpSocket;
 
 use crate::connection::{Network, address_towards};
 use crate::event::DriverEvent;
+use crate::os::set_fragments;
 
 /// The sockets, and what is to be sent.
 #[derive(Debug, Default)]
 pub(crate) struct UdpPort {
     sockets: Vec<Arc<BoundSocket>>,
-    unsent: VecDeque<(SocketAddr, Bytes)>,
+    unsent: VecDeque<(SocketAddr, Bytes, Fragment)>,
     /// Whether the system takes no more for now.
     is_full: bool,
     /// The bytes of a burst, one datagram behind the other.
@@ -56,6 +59,7 @@ impl BoundSocket {
         socket.bind(&address.into())?;
         let state = UdpSocketState::new((&socket).into())?;
         let socket = UdpSocket::from_std(socket.into())?;
+        set_fragments(&socket, Fragment::Allowed);
         Ok(Self { bound: socket.local_addr()?, socket, state, local_hosts: Mutex::default() })
     }
 
@@ -75,10 +79,24 @@ impl BoundSocket {
     }
 
     /// Sends datagrams of `size` bytes each, of which the last may be shorter.
-    fn send(&self, destination: SocketAddr, contents: &[u8], size: usize) -> io::Result<()> {
+    fn send(
+        &self,
+        destination: SocketAddr,
+        contents: &[u8],
+        size: usize,
+        fragment: Fragment,
+    ) -> io::Result<()> {
         let segment_size = (size < contents.len()).then_some(size);
         let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-        self.socket.try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &transmit))
+        if fragment == Fragment::Forbidden {
+            set_fragments(&self.socket, fragment);
+        }
+        let sent =
+            self.socket.try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &transmit));
+        if fragment == Fragment::Forbidden {
+            set_fragments(&self.socket, Fragment::Allowed);
+        }
+        sent
     }
 
     /// Takes what has come, as much as an inbox holds.
@@ -132,9 +150,9 @@ impl UdpPort {
     }
 
     /// Keeps a datagram for [`flush`](Self::flush), after those that wait. Where too many wait it is lost.
-    pub(crate) fn send(&mut self, network: &Network, to: SocketAddr, bytes: Bytes) {
+    pub(crate) fn send(&mut self, network: &Network, to: SocketAddr, bytes: Bytes, fragment: Fragment) {
         if self.unsent.len() < MAX_UNSENT {
-            self.unsent.push_back((to, bytes));
+            self.unsent.push_back((to, bytes, fragment));
         }
         if !self.is_full && self.unsent.len() >= MOST_AT_ONCE {
             self.flush(network);
@@ -153,7 +171,7 @@ impl UdpPort {
 
     /// Ends when a datagram that waits may leave.
     pub(crate) async fn writable(&self) {
-        let first = self.unsent.front().filter(|_| self.is_full).and_then(|(to, _)| self.socket_for(*to));
+        let first = self.unsent.front().filter(|_| self.is_full).and_then(|(to, ..)| self.socket_for(*to));
         match first {
             Some(socket) => {
                 let _ = socket.socket.writable().await;
@@ -167,14 +185,14 @@ impl UdpPort {
     pub(crate) fn flush(&mut self, network: &Network) {
         self.is_full = false;
         let mut most = usize::MAX;
-        while let Some((to, first)) = self.unsent.front() {
-            let (to, size) = (*to, first.len());
+        while let Some(&(to, ref first, fragment)) = self.unsent.front() {
+            let size = first.len();
             let Some(socket) = self.socket_for(to).cloned() else {
                 self.unsent.pop_front();
                 continue;
             };
             let count = self.burst(socket.state.max_gso_segments().min(most));
-            match socket.send(to, &self.burst, size) {
+            match socket.send(to, &self.burst, size, fragment) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_full = true;
                     return;
@@ -182,7 +200,7 @@ impl UdpPort {
                 // One of them may be too large, or the network card cannot cut: each by itself.
                 Err(_) if count > 1 => most = 1,
                 sent => {
-                    for (_, bytes) in self.unsent.drain(..count) {
+                    for (_, bytes, _) in self.unsent.drain(..count) {
                         if sent.is_ok() && network.tap.is_open() {
                             network.tap.datagram(network.clock.now(), socket.local(to), to, &bytes);
                         }
@@ -193,19 +211,18 @@ impl UdpPort {
     }
 
     /// Puts the datagrams that can leave together, at most `most`, one behind the other: to one remote, of one size, of which the
-    /// last may be shorter. How many they are.
+    /// last may be shorter. One that may not be cut leaves by itself. How many they are.
     fn burst(&mut self, most: usize) -> usize {
         self.burst.clear();
-        let Some((to, first)) = self.unsent.front() else { return 0 };
+        let Some((to, first, _)) = self.unsent.front() else { return 0 };
         let (mut count, mut is_last) = (0, false);
-        for (_, bytes) in self.unsent.iter().take(most.max(1)).take_while(|(other, _)| other == to) {
-            if is_last
-                || bytes.len() > first.len()
-                || self.burst.len() + bytes.len() > LARGEST_BURST && count > 0
-            {
+        for (other, bytes, fragment) in self.unsent.iter().take(most.max(1)) {
+            let has_room = bytes.len() <= first.len() && self.burst.len() + bytes.len() <= LARGEST_BURST;
+            let may_follow = !is_last && other == to && *fragment == Fragment::Allowed && has_room;
+            if count > 0 && !may_follow {
                 break;
             }
-            is_last = bytes.len() < first.len();
+            is_last = bytes.len() < first.len() || *fragment == Fragment::Forbidden;
             self.burst.extend_from_slice(bytes);
             count += 1;
         }
@@ -298,9 +315,14 @@ mod tests {
             let Some(DriverEvent::Datagrams(received)) = told.recv().await else { panic!("no datagram") };
             assert_eq!(received, [(there, Bytes::from_static(b"ping"))]);
 
-            port.send(&network, there, Bytes::from_static(b"pong"));
+            port.send(&network, there, Bytes::from_static(b"pong"), Fragment::Allowed);
             // No socket of ours could send it.
-            port.send(&network, "[::1]:9".parse().expect("an address"), Bytes::from_static(b"lost"));
+            port.send(
+                &network,
+                "[::1]:9".parse().expect("an address"),
+                Bytes::from_static(b"lost"),
+                Fragment::Allowed,
+            );
             port.flush(&network);
             assert!(port.unsent.is_empty() && !port.is_full());
             let mut buffer = [0; 16];
@@ -335,9 +357,9 @@ mod tests {
             let other = UdpSocket::bind((LOCALHOST, 0)).await.expect("a port");
             let there = other.local_addr().expect("an address");
             port.is_full = true;
-            port.send(&network, there, Bytes::from_static(b"first"));
+            port.send(&network, there, Bytes::from_static(b"first"), Fragment::Allowed);
             for _ in 0..MAX_UNSENT + 10 {
-                port.send(&network, there, Bytes::from_static(b"later"));
+                port.send(&network, there, Bytes::from_static(b"later"), Fragment::Allowed);
             }
             assert_eq!(port.unsent.len(), MAX_UNSENT);
             port.writable().await;
@@ -368,9 +390,11 @@ mod tests {
             let datagrams: Vec<_> =
                 (0_u8..).zip(sizes).map(|(fill, size)| Bytes::from(vec![fill; size])).collect();
             for bytes in &datagrams {
-                port.send(&network, there, bytes.clone());
+                // Now and then one tries out what fits.
+                let fragment = if bytes.len() == 1_472 { Fragment::Forbidden } else { Fragment::Allowed };
+                port.send(&network, there, bytes.clone(), fragment);
                 if bytes.len() == 1_472 {
-                    port.send(&network, elsewhere, Bytes::from_static(b"another"));
+                    port.send(&network, elsewhere, Bytes::from_static(b"another"), Fragment::Allowed);
                 }
             }
             while !port.unsent.is_empty() {

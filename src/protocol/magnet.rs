@@ -194,10 +194,14 @@ impl Magnet {
         }
     }
 
-    /// The link to a torrent that has version 1, with its trackers.
+    /// The link to a torrent, with its trackers: by its info hash of version 1, where it has one.
     pub fn of(torrent: &Metainfo) -> Self {
         let trackers = torrent.trackers().into_iter().flatten().collect();
-        Self { trackers, ..Self::new(InfoHashes::V1(torrent.info_hash)) }
+        let hashes = match (&torrent.geometry, torrent.info_hash_v2) {
+            (None, Some(hash)) => InfoHashes::V2(hash),
+            _ => InfoHashes::V1(torrent.info_hash),
+        };
+        Self { trackers, ..Self::new(hashes) }
     }
 
     /// The torrent file that this link and an info dictionary make: trackers, web seeds and DHT nodes of the link around the

@@ -14,6 +14,7 @@ use crate::dht::{SavedNodes, SearchResult};
 use crate::lsd::{Interface, InterfaceId};
 use crate::mse::MseKey;
 use crate::session::{self, Session};
+use crate::utp::Fragment;
 
 mod datagram;
 mod dht;
@@ -68,8 +69,8 @@ pub enum Output {
     /// What the session wants, and when the node wants to be called again: [`Wait`](session::Output::Wait) names the first
     /// moment that any part waits for.
     Session(session::Output),
-    /// Send a datagram to this address, from the UDP port of the address's family.
-    Datagram(SocketAddr, Bytes),
+    /// Send a datagram to this address, from the UDP port of the address's family; whether it may be cut on its way.
+    Datagram(SocketAddr, Bytes, Fragment),
     /// The key of a stream over uTP, to be kept before anything more is sent: who is at the other end, and whether we began
     /// the stream.
     UtpSecret(Box<MseKey>, SocketAddr, bool),

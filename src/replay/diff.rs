@@ -9,6 +9,7 @@ mod identity;
 mod intervals;
 mod mask;
 mod match_connections;
+mod packets;
 mod report;
 
 use bittrace_trace::{Side, StreamOpening};
@@ -24,6 +25,7 @@ pub use intervals::{IntervalSpread, MessageIntervals};
 use mask::Masks;
 pub use mask::{Mask, MaskError, MaskRule};
 use match_connections::match_connections;
+pub use packets::packets_over_utp;
 pub use report::{
     ComparedConversation, DiffReport, Judged, MaskUse, MessagePair, PairVerdict, ReportKind, Tallies, Tally,
 };

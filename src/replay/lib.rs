@@ -25,7 +25,7 @@ mod profile;
 pub use diff::{
     ComparedConversation, ComparedSide, DiffOptions, DiffReport, Difference, FieldSide, FieldText,
     FieldTexts, IntervalSpread, Judged, Mask, MaskError, MaskRule, MaskUse, Masking, MessageIntervals,
-    MessagePair, PairVerdict, ReportKind, Tallies, Tally, UselessMask, diff,
+    MessagePair, PairVerdict, ReportKind, Tallies, Tally, UselessMask, diff, packets_over_utp,
 };
 pub use model::{
     Conversation, ConversationRole, DirectionTranscript, PacketCounts, StoredMessage, TRANSCRIPT_LIMIT,

@@ -17,6 +17,7 @@ mod replayed_trackers;
 mod rewrite;
 mod server;
 mod untracked;
+mod utp_link;
 
 pub use client_role::ClientRole;
 pub use fault::{InjectedFault, NAMES as DISTURBANCES, NamedDisturbances};

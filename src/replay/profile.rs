@@ -6,5 +6,6 @@ mod encryption;
 mod have_schedule;
 mod infer;
 mod observed_conversation;
+mod transport;
 
 pub use infer::{InferredProfile, NoClient, ProfileEvidence, infer_profile};

@@ -5,10 +5,12 @@ use std::path::PathBuf;
 use bittrace_testing::captures::captures_folder;
 use bittrace_testing::programs::is_there;
 
-use crate::{capture, run, run_in, summary};
+use tempfile::TempDir;
 
-/// Runs a client against another one's capture; it must get everything.
-pub(crate) fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) {
+use crate::{BITTRACE, capture, carriers, run_in, summary};
+
+/// Runs a client against another one's capture; it must get everything. The folder has the recording, `run.pcapng`.
+pub(crate) fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     for (file, text) in files {
         std::fs::write(folder.path().join(file), text).unwrap();
@@ -29,11 +31,14 @@ pub(crate) fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) {
     let bytes =
         std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}\n{printed}{errors}", file.display()));
     for (number, piece) in (0..).zip(bytes.chunks(torrent.piece_length as usize)) {
-        let digest: [u8; 20] =
-            sha1::Digest::finalize(sha1::Digest::chain_update(sha1::Sha1::default(), piece)).into();
-        assert_eq!(torrent.piece_hash(bittrace_protocol::PieceIndex(number)), Some(digest), "piece {number}");
+        let index = bittrace_protocol::PieceIndex(number);
+        let mut digester = torrent.digester(index);
+        digester.update(piece);
+        let verdict = torrent.judge(index, &digester.finish());
+        assert_eq!(verdict, bittrace_protocol::metainfo::PieceVerdict::Right, "piece {number}");
     }
     assert!(printed.contains("Local messages") && printed.contains("They differ"), "{printed}");
+    folder
 }
 
 /// A tracker over UDP is the far end of clients as well: aria2 asks one while its DHT is on, Transmission and libtorrent ask any.
@@ -169,6 +174,56 @@ const TRANSMISSION: [&str; 7] = [
     "{content}",
 ];
 
+/// libtorrent and qBittorrent with uTP alone, and Transmission, which prefers it.
+#[test]
+fn clients_download_over_utp_from_a_recorded_peer_of_utp() {
+    let over_utp = |folder: &TempDir| carriers(&folder.path().join("run.pcapng"), "piece");
+    if is_there("libtorrent") {
+        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}", "utp"];
+        let folder = completes("utp-download.pcap", &client, &[("client.py", script)]);
+        assert_eq!(over_utp(&folder), ["utp"]);
+    }
+    if is_there("transmission-daemon") {
+        let settings = TRANSMISSION_SETTINGS.replace("\"utp-enabled\": false", "\"utp-enabled\": true");
+        let folder = completes("utp-download.pcap", &TRANSMISSION, &[("settings", &settings)]);
+        assert_eq!(over_utp(&folder), ["utp"]);
+    }
+    if is_there("qbittorrent-nox") {
+        let folder = completes("utp-download.pcap", &QBITTORRENT, &[("settings", QBITTORRENT_SETTINGS)]);
+        assert_eq!(over_utp(&folder), ["utp"]);
+    }
+    // One without uTP finds the recorded peer over TCP.
+    if is_there("aria2c") {
+        let folder = completes("utp-download.pcap", ARIA2, &[]);
+        assert_eq!(over_utp(&folder), ["tcp"]);
+    }
+}
+
+#[test]
+fn clients_download_a_torrent_of_version_2_alone() {
+    if is_there("libtorrent") {
+        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
+        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
+        completes("v2-download.pcapng", &client, &[("client.py", script)]);
+    }
+    // By a link, so that metadata and piece layers come from the recorded peer.
+    let client = [
+        BITTRACE,
+        "download",
+        "-o",
+        "{content}",
+        "--port",
+        "{port}",
+        "--listen",
+        "127.0.0.1",
+        "-q",
+        "{magnet}",
+    ];
+    let folder = completes("v2-download.pcapng", &client, &[]);
+    assert_eq!(carriers(&folder.path().join("run.pcapng"), "hashes"), ["tcp"]);
+}
+
 #[test]
 fn libtorrent_downloads_from_the_far_ends_of_other_clients() {
     if is_there("libtorrent") {
@@ -178,3 +233,37 @@ fn libtorrent_downloads_from_the_far_ends_of_other_clients() {
         completes("download-rtorrent.pcap", &client, &[("client.py", script)]);
     }
 }
+
+/// Over uTP alone, without encryption.
+const QBITTORRENT_SETTINGS: &str = r"[LegalNotice]
+Accepted=true
+[Network]
+PortForwardingEnabled=false
+[Preferences]
+WebUI\Address=127.0.0.1
+WebUI\Port=WEB
+WebUI\UseUPnP=false
+[BitTorrent]
+Session\Encryption=2
+Session\DHTEnabled=false
+Session\LSDEnabled=false
+Session\PeXEnabled=false
+Session\BTProtocol=UTP
+Session\Port=PORT
+Session\UseRandomPort=false
+Session\QueueingSystemEnabled=false
+Session\InterfaceAddress=127.0.0.1
+";
+
+/// Its settings must be there before it starts.
+const QBITTORRENT: [&str; 7] = [
+    "/bin/sh",
+    "-c",
+    r#"mkdir -p profile/qBittorrent/config &&
+    sed -e "s|PORT|$2|;s|WEB|$(($2 ^ 1))|" settings > profile/qBittorrent/config/qBittorrent.conf &&
+    exec qbittorrent-nox --profile="$PWD/profile" --skip-dialog=true --add-paused=false --save-path="$3" "$1""#,
+    "sh",
+    "{torrent}",
+    "{port}",
+    "{content}",
+];

@@ -310,10 +310,13 @@ Examples:
   bittrace replay seeding.pcap -- aria2c -d {dir} --check-integrity=true --seed-time=600 --listen-port {port} {torrent}
   bittrace replay ref.pcap --disturb lose=1 -- aria2c -d {dir} --enable-dht=true {torrent}
   bittrace replay ref.pcap --listen 127.0.0.2:6969     for a client started by hand
+  bittrace replay utp.pcap -- bittrace download --like utp.pcap -o {dir} --port {port} {torrent}
 
 Where the capture's client seeds (it gave more blocks than it took, or --role seeder), the client is to seed as well: {dir} holds the content, from the capture or --content, and the recorded downloader is played. Its requests follow the client's blocks at their recorded pace, and each block is compared with the content.
 
 These are rewritten, everything else is sent as recorded: the addresses in the responses of trackers become those of the played peers, and the ids of extensions become those that the receiver chose; over UDP the response has the transaction id of the request. Blocks are sent when they are requested.
+
+A peer that spoke over uTP in the capture listens on UDP and TCP, or connects over uTP as recorded. The streams are compared, and the packets are counted.
 
 Exit codes:
     0  no difference, or only those that masks and --allow permit; with --disturb: complete
@@ -423,7 +426,8 @@ When connections to peers use uTP, a transport over UDP that gives way to other 
   require  always: no connections to peers over TCP
 
 The UDP port has the number of the TCP port. --record writes the UDP packets as they are.
-With --like or --single-peer, the default is off.";
+With --like, the default is what the capture shows: off if it has no connection over uTP.
+With --single-peer, the default is off.";
 
 pub(super) const SELECT_HELP: &str = "\
 Download these files alone; can be repeated

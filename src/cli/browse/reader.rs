@@ -230,6 +230,8 @@ impl Reader {
             }
             let Some(dissected) = trace.current() else { continue };
             gathered.add(dissected, trace.span().map(|(first, _)| first));
+            // The end of a connection is not told by itself: a capture may have more of these than messages.
+            let mut is_due = false;
             if let Dissected::Record(record) = dissected {
                 if context.start == Timestamp::EPOCH
                     && let Some((first, _)) = trace.span()
@@ -246,9 +248,10 @@ impl Reader {
                 batch.has_roles = trace.has_no_local();
                 let (offset, length) = batch.spool.push(record);
                 batch.entries.push(Entry::new(record, number, offset, length, continues));
-                if !batch.is_due() {
-                    continue;
-                }
+                is_due = batch.is_due();
+            }
+            if !is_due {
+                continue;
             }
             if !self.flush() {
                 return false;
@@ -297,8 +300,45 @@ fn continues(run: &mut Option<FoldedRun>, record: &Record, context: &CaptureCont
 
 #[cfg(test)]
 mod tests {
+    use bittrace_trace::{Direction, Flow, Recorder, StreamClosing, StreamId, StreamOpening};
+
     use super::super::spool::spool;
     use super::*;
+
+    /// Each connection is a handshake and its end.
+    #[test]
+    fn the_end_of_a_connection_is_not_told_by_itself() {
+        const CONNECTIONS: u32 = 3_000;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("many.pcapng");
+        let file = std::fs::File::create(&path).expect("a file");
+        let mut recorder = Recorder::new(std::io::BufWriter::new(file), "").expect("room");
+        let handshake = [&b"\x13BitTorrent protocol"[..], &[0; 48]].concat();
+        for number in 0..CONNECTIONS {
+            let (at, stream) = (Timestamp::from_nanos(i64::from(number) * 1_000_000), StreamId(number));
+            let [high, low] = (number as u16).to_be_bytes();
+            let flow = Flow {
+                initiator: ([10, 0, high, low], 1000).into(),
+                responder: ([10, 1, 0, 1], 6881).into(),
+            };
+            recorder.opened(at, stream, flow, StreamOpening::Syn).expect("room");
+            recorder.burst(at, stream, Direction::FromInitiator, &handshake).expect("room");
+            recorder.closed(at, stream, StreamClosing::Finished).expect("room");
+        }
+        recorder.finish().expect("room");
+        let (writer, _read) = spool().expect("a temporary file");
+        let reading = read(vec![path], TraceOptions::default(), writer).expect("a thread");
+        let (mut messages, mut times) = (0, 0);
+        for news in reading.news.iter() {
+            match news {
+                News::Messages { entries, .. } => (messages, times) = (messages + entries.len(), times + 1),
+                News::Done => break,
+                _ => {}
+            }
+        }
+        assert_eq!(messages, CONNECTIONS as usize);
+        assert!(times * 10 < messages, "told {times} times");
+    }
 
     #[test]
     fn after_waiting_for_who_listens_messages_are_told_together() {

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use anyhow::Result;
+use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{
     Alphabet, EncryptionPolicy, EncryptionProfile, ExtendedEntry, FirstMessage, HaveStep, Haves, Interest,
     KeyForm, LastMessage, PieceOrder, Profile, RedundantHaves, RequestStep, Schedule, WithoutPieces,
@@ -161,6 +162,7 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
         row("peer_id", json!(peer_id(learnt))),
         row("reserved", json!(bittrace_protocol::Hex(&profile.reserved).to_string())),
         row("encryption", encryption(profile.encryption)),
+        row("utp", json!(utp(learnt.utp))),
         row("opening", json!(profile.first_messages.iter().map(opening).collect::<Vec<_>>())),
         row("without_pieces", json!(without_pieces(profile.without_pieces))),
         row("acknowledges_pieces", json!(profile.acknowledges_pieces)),
@@ -196,6 +198,15 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
         ),
         row("parting", json!(profile.last_messages.iter().map(parting).collect::<Vec<_>>())),
     ]
+}
+
+const fn utp(policy: UtpPolicy) -> &'static str {
+    match policy {
+        UtpPolicy::Off => "off",
+        UtpPolicy::Allow => "allow",
+        UtpPolicy::Prefer => "prefer",
+        UtpPolicy::Require => "require",
+    }
 }
 
 fn encryption(encryption: EncryptionProfile) -> Value {

@@ -18,7 +18,8 @@ use anyhow::{Context, Result, anyhow, bail};
 use bittrace_protocol::Metainfo;
 use bittrace_protocol::session::MessageCounts;
 use bittrace_replay::{
-    ClientRole, Missed, NoClient, RecordedPieces, TRANSCRIPT_LIMIT, Transcript, infer_profile, replay_offline,
+    ClientRole, Missed, NoClient, RecordedPieces, TRANSCRIPT_LIMIT, Transcript, infer_profile,
+    packets_over_utp, replay_offline,
 };
 use bittrace_report::CommandLine;
 use bittrace_trace::units::counted;
@@ -150,7 +151,13 @@ impl ReplayPlan {
 
     /// How the recording of a run is read: it begins before the client does.
     fn options_of_run(&self) -> TraceOptions {
-        TraceOptions { torrents: vec![self.torrent.clone()], from_start: true, ..TraceOptions::default() }
+        TraceOptions {
+            torrents: vec![self.torrent.clone()],
+            from_start: true,
+            // For the packets of uTP.
+            measure: true,
+            ..TraceOptions::default()
+        }
     }
 
     /// The bytes of the torrent that the capture or the content has.
@@ -260,7 +267,7 @@ fn rehearsed(
         refusals: rehearsal.refusals,
         remarks,
     };
-    compare(play, candidate, &noticed, (arguments, options), page_to, common, &mut output)
+    compare(play, candidate, noticed, (arguments, options), page_to, common, &mut output)
 }
 
 /// How many messages to peers the schedule of the capture chose, and how many the session's policy.
@@ -290,17 +297,18 @@ fn choices(messages: MessageCounts) -> Map<String, Value> {
 fn compare(
     play: &ReplayPlan,
     candidate: Trace,
-    noticed: &ReplayNotices,
+    mut noticed: ReplayNotices,
     (arguments, options): (&args::ReplayArguments, &bittrace_replay::DiffOptions),
     page_to: Option<ComparisonPage>,
     common: Common,
     output: &mut Output,
 ) -> Result<Exit> {
     let candidate = diff::transcribe(candidate, None, common)?;
+    noticed.remarks.extend(packets_over_utp(&play.reference, &candidate));
     let torrents = [play.torrent.clone()];
     let captures =
         ComparedCaptures { reference: &play.reference, candidate: &candidate, torrents: &torrents };
-    diff::present(&captures, options, &arguments.comparing, noticed, page_to, common, output)
+    diff::present(&captures, options, &arguments.comparing, &noticed, page_to, common, output)
 }
 
 /// Where peers could not do as in the reference, a sentence each: blocks that were not requested in one sentence a peer, equal
@@ -325,6 +333,9 @@ fn missed_in_words(all: &[(SocketAddr, &Missed)]) -> Vec<String> {
             }
             Missed::MetadataNotAsked { number, piece } => {
                 format!("the client did not request piece {piece} of the metadata, message {number} of {far}")
+            }
+            Missed::HashesNotAsked { number } => {
+                format!("the client did not request the hashes of message {number} of {far}")
             }
             Missed::Never { number, cue, lacking } => {
                 let more = counted(u64::from(*lacking), &format!("more {} message", cue.name()));

@@ -7,6 +7,8 @@ use std::os::fd::BorrowedFd;
 use rustix::fs::{self, RenameFlags};
 use rustix::io::Errno;
 
+use bittrace_protocol::utp::Fragment;
+
 /// Renames within a folder to a name that nothing has; `INVAL`, `NOSYS` or `NOTSUP` where the file system cannot.
 pub(super) fn rename_new(folder: BorrowedFd<'_>, old: &str, new: &str) -> Result<(), Errno> {
     fs::renameat_with(folder, old, folder, new, RenameFlags::NOREPLACE)
@@ -17,3 +19,7 @@ pub(super) fn rename_new(folder: BorrowedFd<'_>, old: &str, new: &str) -> Result
 pub(super) fn sync_content(file: &File) -> io::Result<()> {
     fs::fcntl_fullfsync(file).or_else(|_| fs::fsync(file)).map_err(io::Error::from)
 }
+
+/// Whether what a socket sends may be cut on its way. Here it never may: quinn-udp forbids it, and what would allow it again is
+/// not safe.
+pub(super) const fn set_fragments(_: BorrowedFd<'_>, _: Fragment) {}

@@ -8,6 +8,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use bittrace_protocol::utp::Fragment;
 use rustix::fs::{self, Access, AtFlags, FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
 use socket2::Socket;
@@ -250,6 +251,11 @@ pub(crate) fn prepare_to_listen(socket: &Socket) -> io::Result<()> {
 pub(crate) fn prepare_to_share(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)
+}
+
+/// Whether what a socket of the UDP port sends may be cut on its way, as far as the system lets that be chosen.
+pub(crate) fn set_fragments(socket: &impl AsFd, fragments: Fragment) {
+    kernel::set_fragments(socket.as_fd(), fragments);
 }
 
 /// Where a socket is bound that is to hear a group. Bound to the group itself, it hears nothing else.

@@ -11,9 +11,11 @@ use std::os::windows::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bittrace_protocol::utp::Fragment;
 use same_file::Handle;
 use socket2::Socket;
 use tempfile::TempPath;
+use tokio::net::UdpSocket;
 use winapi_util::file::information;
 
 use crate::names::windows_path_fault;
@@ -260,6 +262,10 @@ pub(crate) const fn prepare_to_listen(_: &Socket) -> io::Result<()> {
 pub(crate) fn prepare_to_share(socket: &Socket) -> io::Result<()> {
     socket.set_reuse_address(true)
 }
+
+/// Whether what a socket of the UDP port sends may be cut on its way. Here it never may: quinn-udp forbids it, and what would allow it
+/// again is not safe.
+pub(crate) const fn set_fragments(_: &UdpSocket, _: Fragment) {}
 
 /// Where a socket is bound that is to hear a group: this system binds no socket to a group.
 pub(crate) const fn address_to_hear(group: SocketAddr) -> SocketAddr {

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::{Node, Output};
 use crate::dht::{DhtInput, DhtNode, DhtOutput, SavedNodes};
 use crate::session::{self, PeerSource, SearchState};
+use crate::utp::Fragment;
 use crate::{InfoHash, Timestamp};
 
 /// A node of the DHT, and what the session has been told of it.
@@ -114,7 +115,9 @@ impl Node {
         dht.node.handle(now, input);
         while let Some(output) = dht.node.poll() {
             match output {
-                DhtOutput::Datagram(to, bytes) => self.outputs.push_back(Output::Datagram(to, bytes)),
+                DhtOutput::Datagram(to, bytes) => {
+                    self.outputs.push_back(Output::Datagram(to, bytes, Fragment::Allowed));
+                }
                 DhtOutput::Resolve(name) => {
                     self.outputs.push_back(Output::Session(session::Output::Resolve(name)));
                 }

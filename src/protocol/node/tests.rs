@@ -64,7 +64,7 @@ fn wants(node: &mut Node) -> Vec<String> {
             }
             Output::Session(session::Output::Close(stream, _)) => wants.push(format!("close {}", stream.0)),
             Output::Session(session::Output::Send(stream, _)) => wants.push(format!("send {}", stream.0)),
-            Output::Datagram(to, bytes) => {
+            Output::Datagram(to, bytes, _) => {
                 assert_eq!(to, PEER);
                 wants.push(format!("{:?}", crate::utp::Header::decode(&bytes).expect("a packet").kind));
             }
@@ -117,7 +117,7 @@ fn answer(node: &mut Node, now: Timestamp, syn: &[u8]) {
 fn syn_of(node: &mut Node) -> Vec<u8> {
     loop {
         match node.poll() {
-            Output::Datagram(_, bytes) => return bytes.to_vec(),
+            Output::Datagram(_, bytes, _) => return bytes.to_vec(),
             Output::Session(session::Output::Wait(_)) => panic!("no SYN"),
             _ => {}
         }
@@ -227,7 +227,7 @@ fn peers_that_nodes_name_are_dialled_and_nodes_are_kept_at_the_end() {
     let asked = outputs(&mut node);
     let mut dialled = Vec::new();
     for output in asked {
-        let Output::Datagram(to, bytes) = output else { continue };
+        let Output::Datagram(to, bytes, _) = output else { continue };
         assert_eq!(to, from);
         let transaction = bytes.windows(4).position(|part| part == b"1:t2").expect("a transaction");
         let mut answer = b"d1:rd2:id20:qqqqqqqqqqqqqqqqqqqq5:token1:k6:valuesl6:\x0a\0\0\x02\x1a\xe16:\x0a\0\0\x03\0\x16ee".to_vec();
@@ -363,8 +363,9 @@ fn the_dht_and_the_local_network_hear_of_both_hashes_as_soon_as_they_are_known()
     let wanted = outputs(&mut node);
     let is_in = |bytes: &[u8], part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
     for hash in [v1, v2] {
-        let asked =
-            wanted.iter().any(|output| matches!(output, Output::Datagram(_, bytes) if is_in(bytes, &hash.0)));
+        let asked = wanted
+            .iter()
+            .any(|output| matches!(output, Output::Datagram(_, bytes, _) if is_in(bytes, &hash.0)));
         let text = hash.to_string().into_bytes();
         let told = wanted.iter().any(
             |output| matches!(output, Output::Multicast(_, _, bytes) if is_in(&bytes.to_ascii_lowercase(), &text)),

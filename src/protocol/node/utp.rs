@@ -226,7 +226,9 @@ impl Node {
         loop {
             let utp = self.utp.as_mut()?;
             let input = match utp.mux.poll()? {
-                MuxOutput::Datagram(to, bytes, _) => return Some(Output::Datagram(to, bytes)),
+                MuxOutput::Datagram(to, bytes, fragment) => {
+                    return Some(Output::Datagram(to, bytes, fragment));
+                }
                 MuxOutput::Opened(stream, address) => {
                     let dial = utp.dials.remove(&stream);
                     if dial.is_some_and(|dial| dial.tcp == Attempt::Trying) {

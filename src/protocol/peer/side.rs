@@ -157,6 +157,11 @@ impl SideState {
         self.metadata_requests.keys().copied()
     }
 
+    /// The hashes that it requested and that were neither sent nor rejected (BEP 52), in no order.
+    pub fn hash_requests(&self) -> impl Iterator<Item = HashRange> + '_ {
+        self.hash_requests.keys().copied()
+    }
+
     /// The id under which it receives messages of an extension (BEP 10); `None` where it does not.
     pub fn extension_id(&self, extension: &Extension) -> Option<u8> {
         self.extensions.iter().find(|(_, known)| known == extension).map(|(id, _)| *id)

@@ -293,6 +293,14 @@ impl Peer {
         self.state.observe(self.side(), now, self.observed, message);
     }
 
+    /// Adds a message of peer exchange (BEP 11), under the peer's id for it. It changes nothing on the connection, and is not
+    /// decoded again for that.
+    pub(super) fn send_pex(&mut self, id: u8, payload: Vec<u8>) {
+        Message::Extended { id, payload: payload.into() }.encode(&mut self.send_buffer);
+        self.messages.sent += 1;
+        self.observed += 1;
+    }
+
     /// Adds the beginning of a piece message; its block is sent next.
     pub(super) fn send_piece_header(&mut self, now: Timestamp, block: Block) {
         self.send_buffer.extend_from_slice(&Message::piece_header(block));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::Timestamp;
 use crate::peer::limits::{MAX_PEX_PEERS, PEX_INTERVAL};
-use crate::wire::{Extension, Message, Pex, PexPeer};
+use crate::wire::{Extension, Pex, PexPeer};
 
 use super::core::Core;
 use super::encryption::Way;
@@ -93,7 +93,7 @@ impl Core {
         peer.pex.sent.extend(added.iter().map(|peer| peer.address));
         peer.pex.sent.sort_unstable();
         let pex = Pex { added, dropped, ..Pex::default() };
-        peer.send(now, &Message::Extended { id, payload: pex.encode().into() });
+        peer.send_pex(id, pex.encode());
     }
 
     /// Whether a peer may have to be told of others now, after so many changes among them.

@@ -156,6 +156,7 @@ impl Swarm {
     /// Peers are said to be there.
     pub(super) fn learn(&mut self, source: PeerSource, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut has_room = true;
+        let mut told = None;
         for address in addresses {
             // The same host in the other family of addresses is the same host.
             let address = SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -166,10 +167,12 @@ impl Swarm {
                 if source.can_be_invented() && self.dialled.contains(&address) {
                     continue;
                 }
-                has_room = has_room && self.make_room(source);
+                let told = told.get_or_insert_with(|| self.told_by(source));
+                has_room = has_room && self.make_room(source, told);
                 if !has_room {
                     continue;
                 }
+                *told += 1;
             }
             let once = self.once;
             let known = self.known.entry(address).or_insert(KnownPeer::new(source));
@@ -191,19 +194,24 @@ impl Swarm {
         }
     }
 
+    /// How many are known that come from `source`.
+    fn told_by(&self, source: PeerSource) -> usize {
+        self.known.values().filter(|known| known.source == source).count()
+    }
+
     /// Whether there is room for one more that comes from `source`, now that one may have been forgotten for it: what peers
-    /// told of and failed most often goes first.
-    fn make_room(&mut self, source: PeerSource) -> bool {
+    /// told of and failed most often goes first. `told` is how many are known that come from there.
+    fn make_room(&mut self, source: PeerSource, told: &mut usize) -> bool {
         let share = (self.most / SHARES).max(1);
-        let has_its_share = source.can_be_invented()
-            && self.known.values().filter(|known| known.source == source).count() >= share;
+        let has_its_share = source.can_be_invented() && *told >= share;
         if !has_its_share && self.known.len() < self.most {
             return true;
         }
         let yielding = self.known.iter().filter(|(_, known)| known.gives_way_to(source));
         let yielding = yielding.filter(|(_, known)| !has_its_share || known.source == source);
         let first = yielding.max_by_key(|(_, known)| (known.source.can_be_invented(), known.failures));
-        let Some((&address, _)) = first else { return false };
+        let Some((&address, known)) = first else { return false };
+        *told -= usize::from(known.source == source);
         self.known.remove(&address);
         self.named.retain(|&other| other != address);
         self.passed_on.retain(|&other| other != address);
@@ -342,14 +350,21 @@ impl Swarm {
     }
 
     /// Whether one of those that wait may be dialled now.
-    pub(super) fn any_ready(&self, now: Timestamp) -> bool {
-        self.known_waiting().any(|known| known.not_before.is_none_or(|at| at <= now))
+    pub(super) fn any_ready(&mut self, now: Timestamp) -> bool {
+        if self.is_quiet(now) {
+            return false;
+        }
+        let is_ready = self.known_waiting().any(|known| known.not_before.is_none_or(|at| at <= now));
+        if !is_ready {
+            self.quiet_until = self.ready_at(now);
+        }
+        is_ready
     }
 
     /// A connected peer says that it can be dialled at this address.
     pub(super) fn note_connected(&mut self, address: SocketAddr) {
         let source = PeerSource::Peer(address.ip());
-        if self.known.contains_key(&address) || self.make_room(source) {
+        if self.known.contains_key(&address) || self.make_room(source, &mut self.told_by(source)) {
             self.known.entry(address).or_insert(KnownPeer::new(source)).connected = true;
         }
     }
@@ -443,7 +458,9 @@ impl Swarm {
         }
         let is_asked = self.known.get(&address).is_some_and(|known| known.relay_asked);
         let was_dialled = self.dialled.contains(&address) || self.dialled.len() >= MOST_DIALLED;
-        if !is_asked && was_dialled || !self.known.contains_key(&address) && !self.make_room(source) {
+        if !is_asked && was_dialled
+            || !self.known.contains_key(&address) && !self.make_room(source, &mut self.told_by(source))
+        {
             return false;
         }
         let known = self.known.entry(address).or_insert(KnownPeer::new(source));

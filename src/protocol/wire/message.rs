@@ -84,7 +84,7 @@ pub enum Message {
 }
 
 /// A range of hashes in the merkle tree of one file (BEP 52, "peer messages").
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HashRange {
     /// The root of the file's tree.
     pub pieces_root: [u8; 32],

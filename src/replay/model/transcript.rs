@@ -88,6 +88,8 @@ pub struct Conversation {
     pub torrent: Option<InfoHash>,
     /// Of a connection over uTP, whose packets are no messages: how many there were. `None` where they were not measured.
     pub packets: Option<PacketCounts>,
+    /// Of a connection over uTP: the shortest round trip of the whole path, in seconds. `None` where it was not measured.
+    pub round_trip: Option<f64>,
     directions: [DirectionTranscript; 2],
 }
 
@@ -255,6 +257,7 @@ impl Conversation {
             opening: StreamOpening::Syn,
             torrent: None,
             packets: None,
+            round_trip: None,
             directions: Default::default(),
         }
     }
@@ -365,6 +368,8 @@ impl Transcriber {
                 if let Ok(at) = self.conversations.binary_search_by_key(&stream, |known| known.stream) {
                     self.conversations[at].opening = end.opening;
                     let measured = end.measured.filter(|_| end.transport == Transport::Utp);
+                    self.conversations[at].round_trip =
+                        measured.as_ref().and_then(|measured| measured.round_trip);
                     self.conversations[at].packets = measured.map(|measured| PacketCounts {
                         all: measured.directions.iter().map(|one| one.segments).sum(),
                         sent_again: measured.directions.iter().map(|one| one.retransmitted_segments).sum(),

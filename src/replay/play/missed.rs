@@ -44,6 +44,11 @@ pub enum Missed {
         /// The piece of the metadata.
         piece: u32,
     },
+    /// Hashes of a tree that the reference sends, or rejects, were never requested.
+    HashesNotAsked {
+        /// The message of the far end, by its number in the reference.
+        number: u64,
+    },
     /// A message of an extension that the client does not have was left out.
     Unspoken {
         /// The message of the far end, by its number in the reference.

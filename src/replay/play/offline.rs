@@ -2,6 +2,7 @@
 //! preceded them, under a clock that follows the reference. The same reference gives the same bytes every time.
 
 mod connections;
+mod over_utp;
 #[cfg(test)]
 mod tests;
 mod trackers;
@@ -27,11 +28,13 @@ use crate::play::client_role::ClientRole;
 use crate::play::missed::Missed;
 use crate::play::pieces::RecordedPieces;
 use crate::play::play_clock::PlayClock;
-use crate::play::played_connection::{PlayedConnection, carriage_remarks};
+use crate::play::played_connection::{Heard, PlayedConnection, encryption_remarks};
 use crate::play::refusal::Refusal;
 use crate::play::replayed_trackers::ReplayedTracker;
 use crate::play::untracked::untracked_peers;
+use crate::play::utp_link::UtpLink;
 use crate::profile::InferredProfile;
+use trackers::with_trackers_of_reference;
 
 /// The result of a replay without sockets.
 #[derive(Debug)]
@@ -67,9 +70,12 @@ pub fn replay_offline(
     if torrent.info_hash != learnt.torrent {
         return Err(format!("the capture is about torrent {}, not {}", learnt.torrent, torrent.info_hash));
     }
-    if torrent.geometry.is_none() {
-        return Err("the torrent is of version 2 only, which cannot be replayed yet".to_owned());
+    if torrent.placement().is_none() {
+        return Err(format!("the torrent is of version {}, which cannot be replayed", torrent.version));
     }
+    let trackers = ReplayedTracker::all(reference);
+    let (torrent, recast) = with_trackers_of_reference(torrent, &trackers);
+    let torrent = &torrent;
     let (began, ended) = reference.span().unwrap_or((Timestamp::EPOCH, Timestamp::EPOCH));
     let mut config = Config::new(learnt.profile.clone());
     if learnt.schedule.paddings.is_empty() {
@@ -90,6 +96,7 @@ pub fn replay_offline(
         }
     }
     let clock = PlayClock::starting_at(began);
+    let link = UtpLink::new(SECRET, clock.now());
     let identity = learnt.identity.clone();
     let had_a_link = role == ClientRole::Downloader && reference.asks_for_metadata();
     let mut session = if had_a_link {
@@ -97,24 +104,32 @@ pub fn replay_offline(
     } else {
         Session::new(config, torrent.clone(), identity, have, clock.now())
     };
+    // Peers give the info dictionary; piece layers are asked for one by one (BEP 52).
+    let described = match had_a_link {
+        true => Arc::new(Metainfo::decode_info(torrent.info_bytes()).map_err(|error| error.to_string())?),
+        false => torrent.clone(),
+    };
     let untracked = untracked_peers(reference);
     let search = if untracked.is_empty() { SearchState::Idle } else { SearchState::UnderWay };
     session.handle(clock.now(), Input::Searching(search));
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
         torrent: torrent.info_hash,
-        described: torrent.clone(),
+        described,
         ended,
         contents,
         session,
         clock,
         wakes: None,
         over: false,
-        trackers: ReplayedTracker::all(reference),
+        trackers,
         waiting: reference.peers().collect(),
         untracked,
         last: Timestamp::EPOCH,
         lines: BTreeMap::new(),
+        link,
+        calling: BTreeMap::new(),
+        leaving: BTreeMap::new(),
         disk,
         role,
         recorder,
@@ -124,7 +139,11 @@ pub fn replay_offline(
         left: Vec::new(),
         refusals: Vec::new(),
         asked: 0,
-        remarks: carriage_remarks(reference.peers()),
+        remarks: encryption_remarks(reference.peers())
+            .into_iter()
+            .chain(recast)
+            .chain(contents.beyond_files(reference))
+            .collect(),
     };
     stage.run().map_err(|error| error.to_string())?;
     stage.finish().map_err(|error| error.to_string())
@@ -149,6 +168,12 @@ struct Simulation<'a> {
     /// When something of the reference happened last, in the play.
     last: Timestamp,
     lines: BTreeMap<SessionStreamId, SimulatedConnection>,
+    /// The connections over uTP.
+    link: UtpLink,
+    /// The connections that recorded peers have begun over uTP, and that the session has not accepted.
+    calling: BTreeMap<SocketAddr, VecDeque<SimulatedConnection>>,
+    /// The connections over uTP that the session has left, but on which its last bytes have not arrived.
+    leaving: BTreeMap<SessionStreamId, SimulatedConnection>,
     disk: MemoryDisk,
     role: ClientRole,
     recorder: Recorder<Vec<u8>>,
@@ -167,19 +192,39 @@ struct SimulatedConnection {
     far: SocketAddr,
     /// The session's end.
     local: SocketAddr,
+    /// The direction in which the session sends.
+    ours: Direction,
     role: RemoteRole,
-    /// Its number in the recording, once it stands there, and the direction in which the session sends.
-    recorded: Option<(trace::StreamId, Direction)>,
+    /// Its number in the recording, once it has one. A connection over uTP is recorded as datagrams.
+    recorded: Option<trace::StreamId>,
     /// Whether the far end says nothing and closes it.
     leaves: bool,
+}
+
+impl SimulatedConnection {
+    /// The end that opened it, and the other one.
+    const fn ends(&self) -> (SocketAddr, SocketAddr) {
+        match self.ours {
+            Direction::FromInitiator => (self.local, self.far),
+            Direction::FromResponder => (self.far, self.local),
+        }
+    }
+
+    /// The far end receives bytes.
+    fn hear(&mut self, bytes: &[u8]) -> Heard {
+        match &mut self.role {
+            RemoteRole::Peer(peer) => peer.hear(bytes),
+            RemoteRole::Tracker(..) | RemoteRole::UdpTracker(_) => Heard::default(),
+        }
+    }
 }
 
 enum RemoteRole {
     Peer(Box<PlayedConnection>),
     /// The tracker at this place, over HTTP, and what it was asked so far.
     Tracker(usize, Vec<u8>),
-    /// The tracker at this place, over UDP, and the session's address.
-    UdpTracker(usize, SocketAddr),
+    /// The tracker at this place, over UDP.
+    UdpTracker(usize),
 }
 
 impl<'a> Simulation<'a> {
@@ -191,7 +236,7 @@ impl<'a> Simulation<'a> {
                 break;
             }
             if self.over {
-                return Ok(());
+                return self.let_arrive();
             }
             if self.play()? {
                 continue;
@@ -202,7 +247,22 @@ impl<'a> Simulation<'a> {
                 Some((_, at)) => at,
                 None => self.clock.due(self.ended).max(self.last) + PATIENCE,
             };
-            if let Some(at) = self.wakes.filter(|&at| at <= until && idle < MOST_IDLE_STEPS) {
+            // What is under way arrives before anything is missed.
+            let link_at = self.link.next_at();
+            let until = match link_at {
+                Some(at) if self.link.is_carrying() => until.max(at),
+                _ => match due {
+                    Some((Due::Speech(stream), _)) => until.max(self.link.last_said(stream).unwrap_or(until)),
+                    _ => until,
+                },
+            };
+            let wakes = self.wakes.filter(|&at| at <= until && idle < MOST_IDLE_STEPS);
+            if let Some(at) = link_at.filter(|&at| at <= until && wakes.is_none_or(|wakes| at <= wakes)) {
+                self.clock.pass(at);
+                self.link.pass(self.clock.now());
+                continue;
+            }
+            if let Some(at) = wakes {
                 idle += 1;
                 self.clock.pass(at);
                 self.session.handle(self.clock.now(), Input::Tick);
@@ -210,7 +270,7 @@ impl<'a> Simulation<'a> {
             }
             match due {
                 Some((Due::Speech(stream), at)) => {
-                    self.pass(at);
+                    self.pass(at)?;
                     if let Some(SimulatedConnection { role: RemoteRole::Peer(peer), .. }) =
                         self.lines.get_mut(&stream)
                         && !peer.peer.waive()
@@ -219,11 +279,11 @@ impl<'a> Simulation<'a> {
                     }
                 }
                 Some((Due::Call, at)) => {
-                    self.pass(at);
+                    self.pass(at)?;
                     self.call()?;
                 }
                 Some((Due::Found(far), at)) => {
-                    self.pass(at);
+                    self.pass(at)?;
                     self.find(far);
                 }
                 None if !stopped => {
@@ -242,10 +302,19 @@ impl<'a> Simulation<'a> {
         Ok(())
     }
 
-    /// Something of the reference happens, at a time of the play.
-    fn pass(&mut self, at: Timestamp) {
+    /// Something of the reference happens, at a time of the play; what is on its way over uTP goes on until then.
+    fn pass(&mut self, at: Timestamp) -> std::io::Result<()> {
+        loop {
+            while let Some(event) = self.link.poll() {
+                self.linked(event)?;
+            }
+            let Some(next) = self.link.next_at().filter(|&next| next <= at) else { break };
+            self.clock.pass(next);
+            self.link.pass(self.clock.now());
+        }
         self.clock.pass(at);
         self.last = self.clock.now();
+        Ok(())
     }
 
     /// Does what the session wants: whether it comes to rest, which it does within as many steps as there may be in all.
@@ -286,6 +355,10 @@ impl<'a> Simulation<'a> {
                     self.session.handle(self.clock.now(), Input::Tick)
                 }
                 Output::Wait(at) => {
+                    if let Some(event) = self.link.poll() {
+                        self.linked(event)?;
+                        continue;
+                    }
                     self.wakes = at;
                     return Ok(true);
                 }
@@ -312,10 +385,21 @@ impl<'a> Simulation<'a> {
             else {
                 continue;
             };
+            let is_linked = self.link.has(stream);
+            // What arrives over uTP before the next message is due may come first.
+            let due = peer.peer.pending().map_or(self.last, |(_, at)| self.clock.expected(at));
+            if !is_linked && self.link.is_carrying() && self.link.next_at().is_some_and(|at| at <= due) {
+                continue;
+            }
             if let Some((messages, at)) = peer.speak(self.contents) {
                 let at = self.clock.due(at);
-                self.pass(at);
                 let bytes = Bytes::from(messages.concat());
+                if is_linked {
+                    self.last = self.last.max(at);
+                    self.link.say(stream, bytes, at, self.clock.now());
+                    return Ok(true);
+                }
+                self.pass(at)?;
                 self.said(stream, &bytes)?;
                 self.session.handle(self.clock.now(), Input::Received(stream, bytes));
                 return Ok(true);
@@ -330,7 +414,7 @@ impl<'a> Simulation<'a> {
             RemoteRole::Peer(peer) => {
                 peer.peer.pending().map(|(number, at)| (number, Due::Speech(stream), at))
             }
-            RemoteRole::Tracker(..) | RemoteRole::UdpTracker(..) => None,
+            RemoteRole::Tracker(..) | RemoteRole::UdpTracker(_) => None,
         });
         let incoming = self.waiting.iter().filter(|conversation| !conversation.is_outgoing());
         let call = incoming.filter_map(|conversation| {
@@ -359,6 +443,11 @@ impl<'a> Simulation<'a> {
     fn finish(mut self) -> std::io::Result<OfflineRun> {
         for stream in self.lines.keys().copied().collect::<Vec<_>>() {
             self.close(stream, None)?;
+        }
+        self.let_arrive()?;
+        let calling = std::mem::take(&mut self.calling).into_values().flatten();
+        for line in calling.chain(std::mem::take(&mut self.leaving).into_values()) {
+            self.part(line)?;
         }
         if self.clock.jumps() > 0 {
             self.remarks.push(format!(
@@ -394,6 +483,9 @@ const SECRET: [u8; 32] = *b"the far ends of a play are known";
 
 /// How long a session may go on when the reference is over.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long what a session sent last over uTP may take to arrive.
+const LEAVING: Duration = Duration::from_secs(5);
 
 /// More steps than any reference needs.
 const MOST_STEPS: u32 = 10_000_000;

@@ -6,13 +6,15 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use bittrace_protocol::geometry::{BlockFault, Geometry};
-use bittrace_protocol::metainfo::File as TorrentFile;
-use bittrace_protocol::wire::{METADATA_PIECE, Message, Metadata};
+use bittrace_protocol::merkle::{Hash, Nodes};
+use bittrace_protocol::metainfo::{File as TorrentFile, PieceVerdict};
+use bittrace_protocol::wire::{HashRange, METADATA_PIECE, Message, Metadata};
 use bittrace_protocol::{Block, Metainfo, PieceIndex};
+use bittrace_trace::Side;
 use bittrace_trace::units::{count, counted};
 use bytes::Bytes;
-use sha1::{Digest, Sha1};
 
+use crate::model::message::StoredMessage;
 use crate::model::transcript::{Conversation, Transcript};
 
 /// What is known of the bytes of a torrent.
@@ -25,6 +27,8 @@ pub struct RecordedPieces {
     geometry: Option<Geometry>,
     /// The torrent's info dictionary, where the torrent is known.
     info: Bytes,
+    /// The trees of the torrent's files, from their pieces up, by their roots (BEP 52).
+    trees: BTreeMap<Hash, Nodes>,
 }
 
 impl RecordedPieces {
@@ -32,13 +36,18 @@ impl RecordedPieces {
     /// which only digests are stored are not among them.
     pub fn of(reference: &Transcript, torrent: &Metainfo) -> Self {
         let info = Bytes::copy_from_slice(torrent.info_bytes());
-        let mut contents = Self { geometry: torrent.geometry.clone(), info, ..Self::default() };
+        let roots = torrent.files.iter().filter_map(|file| file.pieces_root);
+        let trees = roots.filter_map(|root| Some((root, torrent.tree_of_pieces(root)?))).collect();
+        let mut contents = Self { geometry: torrent.placement().cloned(), info, trees, ..Self::default() };
         let mut heard: BTreeMap<PieceIndex, BTreeMap<u32, Vec<Bytes>>> = BTreeMap::new();
         let about = |one: &&Conversation| one.torrent.is_some() && one.torrent == reference.torrent;
         let messages = reference.conversations.iter().filter(about).flat_map(Conversation::messages);
         let pieces = messages.map(|(_, message)| message).filter(|message| message.message() == "piece");
         for message in pieces.filter(|message| message.digest().is_none()) {
             if let Some(Message::Piece { index, begin, block }) = message.peer_message() {
+                // What goes on after the end of a file is padding.
+                let padding = contents.padding(Block { index, begin, length: block.len() as u32 });
+                let block = block.slice(..block.len() - padding);
                 let all = heard.entry(index).or_default().entry(begin).or_default();
                 if !all.contains(&block) {
                     all.push(block);
@@ -46,7 +55,7 @@ impl RecordedPieces {
             }
         }
         for (piece, blocks) in heard {
-            let size = torrent.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
+            let size = contents.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
             let whole = size.and_then(|size| assemble(&blocks, size as usize));
             match whole.filter(|bytes| is_right(torrent, piece, bytes)) {
                 Some(bytes) => {
@@ -78,7 +87,7 @@ impl RecordedPieces {
     /// # Errors
     /// When nothing of the torrent can be read there.
     pub fn read_from(&mut self, torrent: &Metainfo, path: &Path) -> io::Result<()> {
-        let Some(geometry) = &torrent.geometry else { return Ok(()) };
+        let Some(geometry) = torrent.placement() else { return Ok(()) };
         let mut files = Vec::new();
         for file in &torrent.files {
             let place = match path.is_dir() {
@@ -143,14 +152,54 @@ impl RecordedPieces {
         Some(Metadata::data(piece, self.info.len() as u64, bytes.to_vec()))
     }
 
-    /// The bytes of a block, where they are known.
+    /// The hashes of a tree that a request asks for (BEP 52); `None` where the torrent does not have them.
+    pub(crate) fn hashes(&self, range: HashRange) -> Option<Bytes> {
+        self.trees.get(&range.pieces_root)?.answer(&range).map(Bytes::from)
+    }
+
+    /// The bytes of a block, where they are known: zeros where it goes on after the end of its file (BEP 52).
     pub fn block(&self, block: Block) -> Option<Bytes> {
-        let (begin, length) = (block.begin as usize, block.length as usize);
-        if let Some(piece) = self.pieces.get(&block.index) {
-            return (begin + length <= piece.len()).then(|| piece.slice(begin..begin + length));
+        let padding = self.padding(block);
+        let (begin, length) = (block.begin as usize, block.length as usize - padding);
+        let content = match self.pieces.get(&block.index) {
+            Some(piece) => {
+                let begin = if length == 0 { begin.min(piece.len()) } else { begin };
+                (begin + length <= piece.len()).then(|| piece.slice(begin..begin + length))
+            }
+            None => {
+                let known = self.blocks.get(&(block.index, block.begin))?;
+                (length <= known.len()).then(|| known.slice(..length))
+            }
+        }?;
+        if padding == 0 {
+            return Some(content);
         }
-        let known = self.blocks.get(&(block.index, block.begin))?;
-        (length <= known.len()).then(|| known.slice(..length))
+        let mut padded = content.to_vec();
+        padded.resize(length + padding, 0);
+        Some(padded.into())
+    }
+
+    /// What is to be said where the client of `reference` requests blocks that go on after the end of their file.
+    pub(crate) fn beyond_files(&self, reference: &Transcript) -> Option<String> {
+        let messages = reference.peers().flat_map(|one| &one.direction(Side::Local).messages);
+        let is_padded = |message: &Message| match message {
+            Message::Request(block) => self.padding(*block) > 0,
+            _ => false,
+        };
+        let padded = messages.filter_map(StoredMessage::peer_message).filter(is_padded).count();
+        (padded > 0).then(|| {
+            format!(
+                "the client of the reference requests bytes after the end of a file ({}), as if files were padded to whole pieces, \
+                 and counts the padding as left: bittrace does not imitate that",
+                counted(padded as u64, "request")
+            )
+        })
+    }
+
+    /// How many bytes of a block come after the end of its file, where files are padded to whole pieces (BEP 52).
+    fn padding(&self, block: Block) -> usize {
+        let span = self.geometry.as_ref().and_then(|geometry| geometry.padded_span(block));
+        span.map_or(0, |(_, padding)| padding as usize)
     }
 
     /// A whole piece, where it is known.
@@ -160,7 +209,7 @@ impl RecordedPieces {
 
     /// The pieces of the torrent that are not known whole.
     pub fn missing(&self, torrent: &Metainfo) -> Vec<PieceIndex> {
-        let count = torrent.geometry.as_ref().map_or(0, Geometry::piece_count);
+        let count = torrent.placement().map_or(0, Geometry::piece_count);
         (0..count).map(PieceIndex).filter(|piece| !self.pieces.contains_key(piece)).collect()
     }
 
@@ -169,7 +218,7 @@ impl RecordedPieces {
     /// # Errors
     /// When a file cannot be written, or has a name that would lead elsewhere.
     pub fn write_into(&self, torrent: &Metainfo, folder: &Path) -> io::Result<()> {
-        let Some(geometry) = &torrent.geometry else { return Ok(()) };
+        let Some(geometry) = torrent.placement() else { return Ok(()) };
         let mut files = Vec::new();
         for file in &torrent.files {
             // Padding is not stored, and a link has no bytes (BEP 47).
@@ -244,7 +293,9 @@ fn assemble(blocks: &BTreeMap<u32, Vec<Bytes>>, size: usize) -> Option<Bytes> {
 }
 
 fn is_right(torrent: &Metainfo, piece: PieceIndex, bytes: &[u8]) -> bool {
-    torrent.piece_hash(piece) == Some(Sha1::digest(bytes).into())
+    let mut digester = torrent.digester(piece);
+    digester.update(bytes);
+    torrent.judge(piece, &digester.finish()) == PieceVerdict::Right
 }
 
 /// No piece is longer than this before its blocks have been seen.

@@ -45,6 +45,21 @@ impl PlayClock {
     /// When in the play the time `at` of the reference is. Further ahead than [`LONGEST_PAUSE`], the rest of the pause is
     /// passed over, for what follows as well; further back, time goes on from now.
     pub(super) fn due(&mut self, at: Timestamp) -> Timestamp {
+        let (wait, waited) = self.wait(at);
+        if waited != wait {
+            self.jumps += 1;
+            self.ahead += wait - waited;
+        }
+        self.after(waited)
+    }
+
+    /// The same, while it may still change: nothing is passed over.
+    pub(super) fn expected(&self, at: Timestamp) -> Timestamp {
+        self.after(self.wait(at).1)
+    }
+
+    /// How long it is until the time `at` of the reference, and how long the play waits.
+    fn wait(&self, at: Timestamp) -> (i128, i128) {
         let pause = LONGEST_PAUSE.as_nanos() as i128;
         let wait = i128::from(at.as_nanos()) - self.ahead - i128::from(self.now.as_nanos());
         let waited = match wait {
@@ -52,10 +67,10 @@ impl PlayClock {
             _ if wait < -pause => 0,
             _ => wait,
         };
-        if waited != wait {
-            self.jumps += 1;
-            self.ahead += wait - waited;
-        }
+        (wait, waited)
+    }
+
+    fn after(&self, waited: i128) -> Timestamp {
         let due = i128::from(self.now.as_nanos()) + waited;
         i64::try_from(due).map_or(self.now, Timestamp::from_nanos)
     }

@@ -7,8 +7,7 @@ use bittrace_protocol::mse::{
 };
 use bittrace_protocol::wire::{Prefix, handshake_prefix};
 use bittrace_protocol::{InfoHash, Timestamp};
-use bittrace_trace::units::counted;
-use bittrace_trace::{Body, MseBody, Side, Transport};
+use bittrace_trace::{Body, MseBody, Side};
 use bytes::Bytes;
 
 use crate::model::transcript::Conversation;
@@ -251,27 +250,14 @@ fn far_end(conversation: &Conversation) -> End {
     if conversation.is_outgoing() { End::Responder } else { End::Initiator }
 }
 
-/// What is to be said of how the connections of a reference were carried, a sentence each.
-pub(crate) fn carriage_remarks<'t>(peers: impl Iterator<Item = &'t Conversation>) -> Vec<String> {
-    let mut remarks = Vec::new();
-    for conversation in peers {
+/// What is to be said of the encryption of a reference's connections, a sentence each.
+pub(crate) fn encryption_remarks<'t>(peers: impl Iterator<Item = &'t Conversation>) -> Vec<String> {
+    let remark = |conversation: &Conversation| {
         let far = conversation.far();
-        if is_unread(conversation) {
-            remarks.push(format!(
-                "the connection with {far} is encrypted in the reference, and its key is not known: what of it is in clear was played \
-                 in clear (--mse-keys gives keys)"
-            ));
-        }
-        if conversation.transport == Transport::Utp {
-            let packets = conversation.packets.map_or(String::new(), |packets| {
-                let all = counted(packets.all, "packet");
-                format!(" ({all} in the reference, of which {} were sent again)", packets.sent_again)
-            });
-            remarks.push(format!(
-                "the connection with {far} is over uTP in the reference: its stream was played, and is compared, and the packets that \
-                 carry it are not{packets}"
-            ));
-        }
-    }
-    remarks
+        format!(
+            "the connection with {far} is encrypted in the reference, and its key is not known: what of it is in clear was played \
+             in clear (--mse-keys gives keys)"
+        )
+    };
+    peers.filter(|conversation| is_unread(conversation)).map(remark).collect()
 }

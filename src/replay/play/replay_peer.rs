@@ -187,11 +187,17 @@ impl ReplayPeer {
             {
                 break;
             }
+            if let ScriptedKind::Hashes(range) = line.says
+                && !self.is_hash_requested(range)
+            {
+                break;
+            }
             at = Some(line.at);
             self.say(self.next, contents, &mut out);
         }
         let said = out.len();
         self.answer_metadata(contents, &mut out);
+        self.answer_hash_requests(contents, &mut out);
         if out.len() > said {
             at = at.or(self.lines.get(self.next).or(self.lines.last()).map(|line| line.at));
         }
@@ -278,6 +284,11 @@ impl ReplayPeer {
             ScriptedKind::Message(message) => {
                 state.observe(side, UNTIMED, number, message);
             }
+            ScriptedKind::Hashes(_) => {
+                if let Ok(message) = Message::decode(&line.bytes) {
+                    state.observe(side, UNTIMED, number, &message);
+                }
+            }
             ScriptedKind::Metadata(_) | ScriptedKind::Extension(_) => {
                 let metadata = Extension::Metadata;
                 let extension = match &line.says {
@@ -329,7 +340,10 @@ impl ReplayPeer {
         }
         let passed = self.lines[self.next..]
             .iter()
-            .take_while(|line| matches!(line.says, ScriptedKind::Block(_) | ScriptedKind::Metadata(_)))
+            .take_while(|line| {
+                use ScriptedKind::{Block, Hashes, Metadata};
+                matches!(line.says, Block(_) | Metadata(_) | Hashes(_))
+            })
             .count();
         self.next += passed;
         passed > 0
@@ -366,6 +380,9 @@ impl ReplayPeer {
                 }
                 ScriptedKind::Metadata(piece) => {
                     self.missed.push(Missed::MetadataNotAsked { number: line.number, piece });
+                }
+                ScriptedKind::Hashes(_) => {
+                    self.missed.push(Missed::HashesNotAsked { number: line.number });
                 }
                 _ => {}
             }

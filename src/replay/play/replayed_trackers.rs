@@ -129,6 +129,19 @@ impl ReplayedTracker {
         }
     }
 
+    /// Whether a URL of these tiers led to one of `trackers`.
+    pub(crate) fn is_any_named(trackers: &[Self], tiers: &[Vec<String>]) -> bool {
+        tiers.iter().flatten().any(|url| match ServerUrl::parse(url) {
+            Some(ServerUrl::Http { host, port, .. }) => {
+                Self::find(trackers, TrackerScheme::Http, &host, port).is_some()
+            }
+            Some(ServerUrl::Udp { host, port, .. }) => {
+                Self::find(trackers, TrackerScheme::Udp, &host, port).is_some()
+            }
+            Some(ServerUrl::Https { .. }) | None => false,
+        })
+    }
+
     /// The tiers of a torrent's copy, whose tiers are `original`, when each of `trackers` is at the address of its place in
     /// `addresses`. A tracker that no URL led to has a tier of its own after the others; URLs that led to none are left out.
     pub(crate) fn tiers(

@@ -1,9 +1,14 @@
 //! A reference's tracker and peers on real sockets, for any client. Its messages are recorded, to be compared with those of the
 //! reference's client.
 
+mod both_sockets;
+mod calling;
+mod peer_stream;
 mod peer_task;
+mod recorded_stream;
 mod state;
 mod tracker_task;
+mod utp_port;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,25 +21,30 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::{Metainfo, Timestamp};
-use bittrace_trace::{Direction, Flow, Recorder, StreamId};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::watch;
+use bittrace_trace::{Direction, Flow, Recorder, StreamId, Transport};
+use tokio::net::{TcpListener, TcpSocket, UdpSocket};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinSet, LocalSet, spawn_local};
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use crate::model::transcript::Transcript;
 use crate::play::client_role::ClientRole;
 use crate::play::fault::InjectedFault;
 use crate::play::missed::Missed;
 use crate::play::pieces::RecordedPieces;
-use crate::play::played_connection::carriage_remarks;
+use crate::play::played_connection::encryption_remarks;
 use crate::play::refusal::Refusal;
 use crate::play::replayed_trackers::ReplayedTracker;
 use crate::play::rewrite::recast_torrent;
 use crate::play::untracked::untracked_peers;
+use both_sockets::BothSockets;
+use calling::call_client;
+use peer_stream::PeerStream;
 use peer_task::play;
-use state::{RecordedStream, Shared, TrackerCounts};
-use tracker_task::{TrackerSockets, serve_over_http, serve_over_udp};
+use recorded_stream::RecordedStream;
+use state::{Shared, TrackerCounts};
+use tracker_task::{serve_over_http, serve_over_udp};
+use utp_port::serve_over_utp;
 
 /// How a reference is served.
 #[derive(Debug, Clone)]
@@ -57,11 +67,19 @@ pub struct ServeOptions {
 /// A reference on sockets that nobody has called yet.
 pub struct Server {
     reference: Rc<Transcript>,
-    listeners: Vec<(SocketAddr, TcpListener)>,
+    ports: Vec<PeerPort>,
     /// The trackers, in the order of those that are shared; one at least.
-    trackers: Vec<TrackerSockets>,
+    trackers: Vec<BothSockets>,
     shared: Rc<RefCell<Shared>>,
     signs: watch::Receiver<ClientStatus>,
+}
+
+/// Where a recorded peer is now.
+struct PeerPort {
+    far: SocketAddr,
+    listener: TcpListener,
+    /// Where it spoke over uTP in the reference.
+    datagrams: Option<UdpSocket>,
 }
 
 /// What can be seen of a client while it runs.
@@ -149,28 +167,37 @@ impl Server {
         record: Box<dyn Write>,
     ) -> io::Result<Self> {
         let replayed = ReplayedTracker::all(&reference);
-        let mut trackers = vec![TrackerSockets::bind(options.listen).await?];
+        let mut trackers = vec![BothSockets::bind(options.listen).await?];
         for _ in replayed.iter().skip(1) {
-            trackers.push(TrackerSockets::bind(SocketAddr::new(options.listen.ip(), 0)).await?);
+            trackers.push(BothSockets::bind(SocketAddr::new(options.listen.ip(), 0)).await?);
         }
         let mut waiting: BTreeMap<SocketAddr, Vec<StreamId>> = BTreeMap::new();
-        let mut order = Vec::new();
+        let (mut order, mut over_utp) = (Vec::new(), BTreeSet::new());
         for conversation in reference.peers() {
             let far = conversation.far();
             if !waiting.contains_key(&far) {
                 order.push((far, conversation.is_outgoing()));
             }
+            if conversation.transport == Transport::Utp {
+                over_utp.insert(far);
+            }
             waiting.entry(far).or_default().push(conversation.stream);
         }
-        let (mut listeners, mut places) = (Vec::new(), BTreeMap::new());
+        let (mut ports, mut places) = (Vec::new(), BTreeMap::new());
         for (number, (far, outgoing)) in (1..).zip(order) {
             let address = SocketAddr::new(beside(options.listen.ip(), number), 0);
-            let listener = listen(address)?;
+            let (listener, datagrams) = match over_utp.contains(&far) {
+                true => {
+                    let sockets = BothSockets::bind(address).await?;
+                    (sockets.listener, Some(sockets.datagrams))
+                }
+                false => (listen(address)?, None),
+            };
             // One that called listened elsewhere, and nobody knows where: it is not handed out.
             if outgoing {
                 places.insert(far, listener.local_addr()?);
             }
-            listeners.push((far, listener));
+            ports.push(PeerPort { far, listener, datagrams });
         }
         let (news, signs) = watch::channel(ClientStatus::default());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -184,12 +211,13 @@ impl Server {
             heard: 0,
             trackers: replayed,
             places,
+            utp_ports: BTreeMap::new(),
             waiting,
             client: None,
             plays: Vec::new(),
             refusals: Vec::new(),
             asked: TrackerCounts::default(),
-            remarks: carriage_remarks(reference.peers()),
+            remarks: encryption_remarks(reference.peers()),
             disturbed: false,
             lost: 0,
             started: BTreeSet::new(),
@@ -198,7 +226,7 @@ impl Server {
             clock: (Timestamp::EPOCH + since, Instant::now()),
         };
         let shared = Rc::new(RefCell::new(shared));
-        Ok(Self { reference, listeners, trackers, shared, signs })
+        Ok(Self { reference, ports, trackers, shared, signs })
     }
 
     /// The recorded trackers and where they are now, over HTTP and UDP. One is there also where the reference has none.
@@ -210,8 +238,8 @@ impl Server {
 
     /// The recorded peers and where they are now.
     pub fn peers(&self) -> Vec<(SocketAddr, SocketAddr)> {
-        let place = |(far, listener): &(SocketAddr, TcpListener)| Some((*far, listener.local_addr().ok()?));
-        self.listeners.iter().filter_map(place).collect()
+        let place = |port: &PeerPort| Some((port.far, port.listener.local_addr().ok()?));
+        self.ports.iter().filter_map(place).collect()
     }
 
     /// Where the recorded peers are that no tracker names: a magnet link may.
@@ -241,12 +269,12 @@ impl Server {
     /// # Errors
     /// When the recording could not be written.
     pub async fn run<T>(self, over: impl Future<Output = T>) -> io::Result<(Served, T)> {
-        let Self { reference, listeners, trackers, shared, .. } = self;
+        let Self { reference, ports, trackers, shared, .. } = self;
         let tasks = LocalSet::new();
         let result = tasks
             .run_until(async {
                 let mut listening = JoinSet::new();
-                for (place, TrackerSockets { listener, datagrams, .. }) in trackers.into_iter().enumerate() {
+                for (place, BothSockets { listener, datagrams, .. }) in trackers.into_iter().enumerate() {
                     let (reference, shared) = (reference.clone(), shared.clone());
                     listening.spawn_local(serve_over_http(
                         place,
@@ -256,8 +284,19 @@ impl Server {
                     ));
                     listening.spawn_local(serve_over_udp(place, datagrams, reference, shared));
                 }
-                for (far, listener) in listeners {
+                for (number, PeerPort { far, listener, datagrams }) in ports.into_iter().enumerate() {
                     listening.spawn_local(serve_peer(far, listener, reference.clone(), shared.clone()));
+                    let Some(datagrams) = datagrams else { continue };
+                    let Ok(own) = datagrams.local_addr() else { continue };
+                    let (orders, wanted) = mpsc::unbounded_channel();
+                    shared.borrow_mut().utp_ports.insert(far, (own, orders.clone()));
+                    listening.spawn_local(serve_over_utp(
+                        (far, number as u8),
+                        datagrams,
+                        (orders, wanted),
+                        reference.clone(),
+                        shared.clone(),
+                    ));
                 }
                 over.await
             })
@@ -302,66 +341,10 @@ async fn serve_peer(
         let flow = Flow { initiator: client, responder: own };
         let line = RecordedStream::open(&shared, flow, Direction::FromInitiator);
         let peer = shared.borrow().peer(conversation);
+        shared.borrow_mut().remark_transport(conversation, Transport::Tcp);
+        let stream = PeerStream::over_tcp(stream);
         spawn_local(play(peer, (far, recorded), stream, line, shared.clone()));
     }
-}
-
-/// The peers that connect to the client, as they did in the reference; and those that the client does not connect to although
-/// the tracker named them.
-async fn call_client(client: SocketAddr, reference: Rc<Transcript>, shared: Rc<RefCell<Shared>>) {
-    let mut late = Vec::new();
-    let all: Vec<(SocketAddr, StreamId)> = {
-        let shared = shared.borrow();
-        let first = |(far, all): (&SocketAddr, &Vec<StreamId>)| Some((*far, *all.first()?));
-        shared.waiting.iter().filter_map(first).collect()
-    };
-    for (far, recorded) in all {
-        if reference.conversation(recorded).is_some_and(|conversation| !conversation.is_outgoing()) {
-            spawn_local(call(client, far, reference.clone(), shared.clone()));
-        } else {
-            late.push(far);
-        }
-    }
-    sleep(BEFORE_CALLING).await;
-    for far in late {
-        if !shared.borrow().started.contains(&far) {
-            let remark = format!(
-                "the client did not connect to the replayed peer {far}: after {} s the peer connected to the client",
-                BEFORE_CALLING.as_secs()
-            );
-            shared.borrow_mut().remarks.push(remark);
-            spawn_local(call(client, far, reference.clone(), shared.clone()));
-        }
-    }
-}
-
-/// A recorded peer calls the client, again and again until it listens.
-async fn call(client: SocketAddr, far: SocketAddr, reference: Rc<Transcript>, shared: Rc<RefCell<Shared>>) {
-    let from = shared.borrow().source(far);
-    for _ in 0..CALLS {
-        let Ok(stream) = dial(from, client).await else {
-            sleep(BETWEEN_CALLS).await;
-            continue;
-        };
-        let Some(recorded) = Shared::next_connection(&shared, far) else { return };
-        let Some(conversation) = reference.conversation(recorded) else { return };
-        let Ok(own) = stream.local_addr() else { return };
-        let flow = Flow { initiator: own, responder: client };
-        let line = RecordedStream::open(&shared, flow, Direction::FromResponder);
-        let mut peer = shared.borrow().peer(conversation);
-        peer.call();
-        return play(peer, (far, recorded), stream, line, shared).await;
-    }
-    let remark = format!("the replayed peer {far} could not connect to the client at {client}");
-    shared.borrow_mut().remarks.push(remark);
-}
-
-async fn dial(from: IpAddr, to: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if to.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    if from.is_ipv4() == to.is_ipv4() {
-        socket.bind(SocketAddr::new(from, 0))?;
-    }
-    timeout(CONNECT, socket.connect(to)).await.map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
@@ -388,11 +371,3 @@ const AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
 /// How much is read at once.
 const READ: usize = 64 * 1024;
-
-/// How long a client has to connect to a peer that the tracker named before the peer connects to the client.
-const BEFORE_CALLING: Duration = Duration::from_secs(5);
-
-/// How often a client is called, and how long is waited between two calls and for one.
-const CALLS: u32 = 40;
-const BETWEEN_CALLS: Duration = Duration::from_millis(250);
-const CONNECT: Duration = Duration::from_secs(5);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use bittrace_protocol::bencode;
 use bittrace_protocol::mse::End;
+use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{
     Alphabet, ExtendedEntry, FirstMessage, Haves, Identity, Interest, PieceOrder, Profile, RedundantHaves,
     RequestStep, Schedule, WithoutPieces,
@@ -16,6 +17,7 @@ use bittrace_trace::{Body, PeerWireBody, Side};
 use super::encryption::encryption_of;
 use super::have_schedule::{HaveTimes, tells_pieces};
 use super::observed_conversation::{ObservedConversation, named_piece};
+use super::transport::utp_of;
 use crate::model::message::StoredMessage;
 use crate::model::transcript::{Conversation, Transcript};
 use crate::play::said_in_negotiation;
@@ -27,6 +29,8 @@ pub struct InferredProfile {
     pub profile: Profile,
     /// What it chose among the pieces of this torrent.
     pub schedule: Schedule,
+    /// When it uses uTP. Off where no connection of the reference does.
+    pub utp: UtpPolicy,
     /// What it had drawn at random.
     pub identity: Identity,
     /// The port that it announced; 0 where it announced none.
@@ -67,6 +71,7 @@ pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredPro
         learnt: InferredProfile {
             profile: own,
             schedule: Schedule::default(),
+            utp: UtpPolicy::Off,
             identity: Identity::new(peer_id, 0, SEED),
             port: 0,
             torrent,
@@ -85,6 +90,7 @@ pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredPro
     learner.announces_over_udp();
     learner.peer_ids(&peers);
     learner.encryption(&peers);
+    learner.transport(&peers);
     if let Some(busiest) = busiest {
         learner.opening(busiest);
         learner.requests(busiest);
@@ -162,6 +168,13 @@ impl<'a> Learner<'a> {
             said_in_negotiation(one, Side::Local, end).map(|(lengths, _)| lengths)
         };
         self.learnt.schedule.paddings = peers.iter().filter_map(lengths).collect();
+    }
+
+    fn transport(&mut self, peers: &[&'a Conversation]) {
+        if let Some((utp, shown)) = utp_of(peers) {
+            self.learnt.utp = utp;
+            self.note(&["utp"], Some(shown));
+        }
     }
 
     /// What follows its handshake.

@@ -7,8 +7,12 @@ use bittrace_protocol::Timestamp;
 
 /// The waits of one direction's packets, as the difference between the capture's clock and the sender's clock, less the
 /// smallest difference of the last minutes.
+// What each segment touches stands together: see `MeasuredDirection`.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct ClockWaits {
+    /// Nanoseconds that the latest packet waited.
+    latest: u64,
     /// Nanoseconds of one tick of the sender's clock; `None` where the clock is none of those that are known.
     tick: Option<u64>,
     /// The first packet: others count from it.
@@ -16,8 +20,6 @@ pub(super) struct ClockWaits {
     /// Whether the tick was compared with the capture's clock.
     verified: bool,
     smallest: SlidingMinimum,
-    /// Nanoseconds that the latest packet waited.
-    latest: u64,
 }
 
 impl ClockWaits {

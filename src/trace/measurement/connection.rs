@@ -11,8 +11,11 @@ use super::{
 use crate::{Direction, Moment, StreamClosing};
 
 /// How a connection began, and what may be its end.
+// What each packet touches stands together: see `MeasuredDirection`.
 #[derive(Debug, Default)]
+#[repr(C)]
 pub(super) struct OpeningAndEnding {
+    last: [Option<Moment>; 2],
     pub(super) syns: u32,
     fins: [Option<Moment>; 2],
     /// The last RESET, and its sender.
@@ -20,7 +23,6 @@ pub(super) struct OpeningAndEnding {
     pub(super) close_reasons: [Option<u16>; 2],
     /// Whether the responder's SYN was captured.
     pub(super) answered: bool,
-    last: [Option<Moment>; 2],
 }
 
 impl OpeningAndEnding {
@@ -120,19 +122,22 @@ impl CapturedAt {
 }
 
 /// What is measured of a connection, whatever carries it.
+// What each packet touches stands together: see `MeasuredDirection`.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct MeasuredConnection {
-    pub(super) course: OpeningAndEnding,
     pub(super) place: CapturedAt,
-    /// Nanoseconds from the first SYN to the third segment of the handshake.
-    pub(super) handshake: Option<u64>,
-    pub(super) offloaded: bool,
-    pub(super) directions: [MeasuredDirection; 2],
     /// The time of the latest packet.
     pub(super) now: Timestamp,
-    /// The bytes of memory that the budget was told of, and packets since.
-    cost: usize,
+    /// Packets since the budget was told of the memory.
     uncounted: u8,
+    pub(super) offloaded: bool,
+    pub(super) course: OpeningAndEnding,
+    /// The bytes of memory that the budget was told of.
+    cost: usize,
+    /// Nanoseconds from the first SYN to the third segment of the handshake.
+    pub(super) handshake: Option<u64>,
+    pub(super) directions: [MeasuredDirection; 2],
 }
 
 impl MeasuredConnection {

@@ -13,39 +13,48 @@ use super::sent::SentSegments;
 use super::{DirectionMeasurement, OfferedWindow, QueueingDelay, RoundTrips};
 
 /// One direction of a connection that is being measured.
+///
+/// Segments of many connections come in turn, so that what is remembered of each has left the processor's first cache when its
+/// next segment comes. What most segments touch therefore stands together, and what few of them touch at the end.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct MeasuredDirection {
-    pub(super) counts: DirectionMeasurement,
-    pub(super) sender: SenderView,
     /// Behind the highest number that was sent.
     next: u64,
     /// Behind the highest number that was acknowledged.
     acknowledged: u64,
-    /// The bytes of the stream before that.
-    acknowledged_bytes: u64,
+    /// The window as it was offered last.
+    offered: SegmentWindow,
     begun: bool,
-    /// How many bytes of the stream a number that was not captured stands for: of TCP 1; of uTP nobody knows, and they are
-    /// left out.
-    bytes_of_missing: u64,
-    sent: SentSegments,
-    holes: Holes,
-    delays: DelayCounts,
-    /// How many of the delays were the receiver's intention.
-    delayed: u64,
     duplicates: u32,
-    /// When the last segment with numbers was captured.
-    last_sent: Timestamp,
+    /// The bytes of that window; [`UNKNOWN_ROOM`] where its scale is unknown.
+    room: u64,
+    /// The bytes of the stream before the highest number that was acknowledged.
+    acknowledged_bytes: u64,
     /// What the last acknowledgement said.
     state: AcknowledgedState,
-    /// Since when the window is zero.
-    closed_since: Option<Timestamp>,
-    window: Option<OfferedWindow>,
-    /// The window as it was offered last, and its bytes; [`UNKNOWN_ROOM`] where its scale is unknown.
-    offered: SegmentWindow,
-    room: u64,
+    holes: Holes,
+    sent: SentSegments,
+    /// When the last segment with numbers was captured.
+    last_sent: Timestamp,
+    /// Segments that carried bytes, and these bytes, each counted once.
+    segments: u64,
+    bytes: u64,
+    pub(super) sender: SenderView,
+    delays: DelayCounts,
     /// How long its packets waited before they were captured.
     waits: ClockWaits,
     queueing: DelayCounts,
+    /// How many of the delays were the receiver's intention.
+    delayed: u64,
+    /// How many bytes of the stream a number that was not captured stands for: of TCP 1; of uTP nobody knows, and they are
+    /// left out.
+    bytes_of_missing: u64,
+    /// Since when the window is zero.
+    closed_since: Option<Timestamp>,
+    window: Option<OfferedWindow>,
+    /// What else was counted.
+    pub(super) counts: DirectionMeasurement,
 }
 
 /// A segment that takes numbers.
@@ -128,26 +137,28 @@ impl MeasuredDirection {
     /// A direction whose packets may carry a clock.
     pub(super) fn begun_at(at: Timestamp, waits: ClockWaits, bytes_of_missing: u64) -> Self {
         Self {
-            counts: DirectionMeasurement::default(),
-            sender: SenderView::begun_at(at),
             next: 0,
             acknowledged: 0,
-            acknowledged_bytes: 0,
-            begun: false,
-            bytes_of_missing,
-            sent: SentSegments::default(),
-            holes: Holes::default(),
-            delays: DelayCounts::default(),
-            delayed: 0,
-            duplicates: 0,
-            last_sent: at,
-            state: AcknowledgedState::NOTHING,
-            closed_since: None,
-            window: None,
             offered: SegmentWindow::NONE,
+            begun: false,
+            duplicates: 0,
             room: UNKNOWN_ROOM,
+            acknowledged_bytes: 0,
+            state: AcknowledgedState::NOTHING,
+            holes: Holes::default(),
+            sent: SentSegments::default(),
+            last_sent: at,
+            segments: 0,
+            bytes: 0,
+            sender: SenderView::begun_at(at),
+            delays: DelayCounts::default(),
             waits,
             queueing: DelayCounts::default(),
+            delayed: 0,
+            bytes_of_missing,
+            closed_since: None,
+            window: None,
+            counts: DirectionMeasurement::default(),
         }
     }
 
@@ -191,7 +202,7 @@ impl MeasuredDirection {
     // Called once for TCP and once for uTP: what it is given need not be put into memory.
     #[inline(always)]
     pub(super) fn send(&mut self, segment: NumberedSegment<'_>, limits: &MeasurementLimits) {
-        self.counts.segments += u64::from(segment.bytes > 0);
+        self.segments += u64::from(segment.bytes > 0);
         self.sender.catch_up(segment.at, limits);
         if let Some(clock) = segment.clock
             && let Some(waited) = self.waits.packet(segment.at, clock)
@@ -207,7 +218,7 @@ impl MeasuredDirection {
                 self.leave_hole(segment.at, segment.start, segment.clock, limits);
             }
             self.next = segment.end;
-            self.counts.bytes += segment.bytes;
+            self.bytes += segment.bytes;
             self.sent.push(segment.start, segment.end, segment.bytes, segment.at, limits.segments);
             self.sender.send(segment.at, segment.bytes, 0, limits);
         }
@@ -284,7 +295,7 @@ impl MeasuredDirection {
             self.next = end;
         }
         let new = bytes_of(beyond + filled);
-        self.counts.bytes += new;
+        self.bytes += new;
         if new > 0 || filled > 0 {
             self.sender.send(at, new, filled * self.bytes_of_missing, limits);
         }
@@ -506,6 +517,7 @@ impl MeasuredDirection {
             largest: self.delays.largest_seconds(),
             delayed: self.delayed,
         });
+        (self.counts.segments, self.counts.bytes) = (self.segments, self.bytes);
         self.counts.window = self.window;
         self.counts.queueing = (self.queueing.samples() > 0).then(|| QueueingDelay {
             samples: self.queueing.samples(),

@@ -10,25 +10,27 @@ use super::budget::MeasurementLimits;
 use super::spans::SpanRecorder;
 
 /// What is known of a sender. Bytes of the stream are counted from the first that was captured.
+// What each segment touches stands together: see `MeasuredDirection`.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct SenderView {
     /// How many bytes were sent.
     sent: u64,
     /// What has reached the sender.
     known: AcknowledgedState,
-    /// What was captured and has not reached the sender yet, in order.
-    on_the_way: VecDeque<(Timestamp, AcknowledgedState)>,
-    /// When the first of these reaches the sender; [`NEVER`] where there is none.
+    /// When the first of those [on the way](Self::on_the_way) reaches the sender; [`NEVER`] where there is none.
     next_arrival: Timestamp,
-    /// A loss is being repaired until so many bytes are acknowledged.
-    recovers_until: Option<u64>,
     /// When something last happened that the sender saw: it sent new bytes, or bytes were acknowledged.
     progress: Timestamp,
     /// The most bytes that were under way.
     pub(super) largest_in_flight: u64,
+    /// A loss is being repaired until so many bytes are acknowledged.
+    recovers_until: Option<u64>,
     /// The most bytes that a segment carries.
     pub(super) segment: u32,
     pub(super) spans: SpanRecorder,
+    /// What was captured and has not reached the sender yet, in order.
+    on_the_way: VecDeque<(Timestamp, AcknowledgedState)>,
 }
 
 /// What an acknowledgement says.
@@ -110,7 +112,7 @@ impl SenderView {
         state: &AcknowledgedState,
         limits: &MeasurementLimits,
     ) {
-        if delay < AT_ONCE && self.on_the_way.is_empty() {
+        if delay < AT_ONCE && self.next_arrival == NEVER {
             self.learn(now, state, limits);
         } else {
             self.put_on_the_way(now, delay, *state, limits);

@@ -6,13 +6,15 @@ use bittrace_protocol::Timestamp;
 use super::{TransportSpan, TransportState};
 
 /// Takes down what a direction does.
+// What each change touches stands together: see `MeasuredDirection`.
 #[derive(Debug)]
+#[repr(C)]
 pub(super) struct SpanRecorder {
-    done: Vec<TransportSpan>,
     /// The span that goes on; its `to` is not set.
     open: TransportSpan,
     /// Up to here the time is counted in `nanos`: not before the open span begins.
     counted_to: Timestamp,
+    done: Vec<TransportSpan>,
     /// Nanoseconds in each state.
     nanos: [u64; TransportState::ALL.len()],
 }

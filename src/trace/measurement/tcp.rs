@@ -13,9 +13,10 @@ use crate::packet::link::Segment;
 use crate::{ConnectionMeasurement, Direction, Moment, StreamClosing};
 
 /// A TCP connection that is being measured.
+// What each segment touches stands together: see `MeasuredDirection`.
 #[derive(Debug)]
+#[repr(C)]
 pub(crate) struct TcpMeasuring {
-    connection: MeasuredConnection,
     /// When each end's only SYN was captured; `None` where there was none, or several.
     syns: [Option<Timestamp>; 2],
     /// How many SYNs with an acknowledgement the responder sent.
@@ -23,25 +24,27 @@ pub(crate) struct TcpMeasuring {
     /// Whether the initiator's next segment answers the only SYN/ACK.
     awaits_third: bool,
     ends: [TcpEnd; 2],
+    connection: MeasuredConnection,
 }
 
 /// What one end said of itself, and where the numbers of what it sends stand.
 #[derive(Debug)]
+#[repr(C)]
 struct TcpEnd {
-    /// The options of its SYN.
-    syn: Option<TcpOptions>,
     /// The most bytes that a segment to it may carry.
     takes: u16,
     /// By how many bits its windows are shifted.
     scale: WindowScale,
     /// Its number at place 0, and so at each multiple of 2^32.
     zero: u32,
-    /// The number behind its last byte, where it ended its direction.
-    fin: Option<u64>,
     /// The latest of its clock.
     clock: Option<u32>,
     /// A clock that was captured for the first time then, and that the other end has not echoed.
     timed: Option<(u32, Timestamp)>,
+    /// The number behind its last byte, where it ended its direction.
+    fin: Option<u64>,
+    /// The options of its SYN.
+    syn: Option<TcpOptions>,
 }
 
 impl Default for TcpEnd {

@@ -23,7 +23,7 @@ use crate::os::state_folder;
 /// # Errors
 /// When an argument is wrong, the capture that is imitated cannot be read, or chance cannot be had.
 pub(crate) fn options(arguments: &args::DownloadArguments, torrent: InfoHash) -> Result<DownloadOptions> {
-    let (mut config, mut identity) = manner(arguments, torrent)?;
+    let Manner { mut config, mut identity, utp } = manner(arguments, torrent)?;
     if let Some(peer_id) = &arguments.peer_id {
         identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
     }
@@ -61,11 +61,11 @@ pub(crate) fn options(arguments: &args::DownloadArguments, torrent: InfoHash) ->
     if !arguments.listen.is_empty() {
         options.listen.clone_from(&arguments.listen);
     }
-    // A capture shows how its client spoke over TCP, and one peer at a time leaves nobody to race with.
-    let is_plain = arguments.like.is_none() && !arguments.single_peer;
     options.utp = match arguments.utp {
-        None if is_plain => UtpPolicy::Allow,
-        None | Some(args::Utp::Off) => UtpPolicy::Off,
+        // One peer at a time leaves nobody to race with.
+        None if arguments.single_peer => UtpPolicy::Off,
+        None => utp,
+        Some(args::Utp::Off) => UtpPolicy::Off,
         Some(args::Utp::Allow) => UtpPolicy::Allow,
         Some(args::Utp::Prefer) => UtpPolicy::Prefer,
         Some(args::Utp::Require) => UtpPolicy::Require,
@@ -85,13 +85,20 @@ pub(crate) fn options(arguments: &args::DownloadArguments, torrent: InfoHash) ->
     Ok(options)
 }
 
-/// How to speak, and what to call ourselves: as the client of a capture where that is wanted.
-fn manner(arguments: &args::DownloadArguments, torrent: InfoHash) -> Result<(Config, Identity)> {
+/// How to speak, and what to call ourselves.
+struct Manner {
+    config: Config,
+    identity: Identity,
+    utp: UtpPolicy,
+}
+
+/// The manner of a run: that of the client of a capture where that is wanted.
+fn manner(arguments: &args::DownloadArguments, torrent: InfoHash) -> Result<Manner> {
     let identity = random_identity(PEER_ID_PREFIX)?;
     let Some(path) = &arguments.like else {
         let mut config = Config::new(own_profile());
         config.profile.encryption = EncryptionProfile::own(EncryptionPolicy::Allow);
-        return Ok((config, identity));
+        return Ok(Manner { config, identity, utp: UtpPolicy::Allow });
     };
     let reference = Transcript::open(path, bittrace_trace::TraceOptions::default())?;
     let learnt = infer_profile(&reference, own_profile())?;
@@ -100,7 +107,7 @@ fn manner(arguments: &args::DownloadArguments, torrent: InfoHash) -> Result<(Con
     if learnt.torrent == torrent {
         config.schedule = learnt.schedule;
     }
-    Ok((config, Identity { peer_id, ..identity }))
+    Ok(Manner { config, identity: Identity { peer_id, ..identity }, utp: learnt.utp })
 }
 
 /// Whether peers of the local network are looked for. A client that is imitated looks for peers in its own ways, and a single peer

@@ -287,7 +287,7 @@ impl Ran {
     /// Whether the client's folder has the whole content.
     fn is_whole(&self, play: &ReplayPlan) -> bool {
         let mut contents = RecordedPieces::default();
-        let pieces = play.torrent.geometry.as_ref().map_or(0, |geometry| geometry.piece_count());
+        let pieces = play.torrent.placement().map_or(0, |geometry| geometry.piece_count());
         let read = contents.read_from(&play.torrent, &self.folder.path().join(DOWNLOADS));
         read.is_ok() && contents.whole() == pieces as usize
     }
@@ -322,7 +322,7 @@ impl Ran {
         }
         let noticed =
             ReplayNotices { refusals: self.served.refusals.clone(), remarks, ..ReplayNotices::default() };
-        compare(play, candidate, &noticed, (arguments, options), page_to, common, output)
+        compare(play, candidate, noticed, (arguments, options), page_to, common, output)
     }
 }
 

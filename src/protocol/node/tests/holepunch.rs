@@ -50,7 +50,7 @@ impl Host {
         let mut sent = Vec::new();
         loop {
             match self.node.poll() {
-                Output::Datagram(to, bytes) => {
+                Output::Datagram(to, bytes, _) => {
                     if let Some(holes) = &mut self.holes {
                         holes.insert(to, now);
                     }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::{RemoteRole, SECRET, SimulatedConnection, Simulation};
 use crate::model::transcript::Conversation;
-use crate::play::played_connection::{Heard, PlayedConnection};
+use crate::play::played_connection::PlayedConnection;
 use crate::play::refusal::{MOST_REFUSALS, Refusal};
 use crate::play::replayed_trackers::TrackerScheme;
 
@@ -21,21 +21,15 @@ impl<'a> Simulation<'a> {
     pub(super) fn call(&mut self) -> std::io::Result<()> {
         let Some(place) = self.waiting.iter().position(|one| !one.is_outgoing()) else { return Ok(()) };
         let Some(conversation) = self.waiting.remove(place) else { return Ok(()) };
+        if conversation.transport == Transport::Utp {
+            return self.call_over_utp(conversation);
+        }
         // The driver's streams are odd.
         let stream = SessionStreamId(self.called * 2 + 1);
         self.called += 1;
         self.begin(stream, conversation, Direction::FromResponder)?;
-        self.tell_open(Input::Accepted(stream, conversation.far()), stream, conversation);
+        self.session.handle(self.clock.now(), Input::Accepted(stream, conversation.far()));
         Ok(())
-    }
-
-    /// Tells the session that a connection is there, and where it was over uTP, that too: peer exchange tells others of it.
-    fn tell_open(&mut self, input: Input, stream: SessionStreamId, conversation: &Conversation) {
-        let now = self.clock.now();
-        self.session.handle(now, input);
-        if conversation.transport == Transport::Utp {
-            self.session.handle(now, Input::OverUtp(stream));
-        }
     }
 
     pub(super) fn open(&mut self, stream: SessionStreamId, endpoint: Endpoint) -> std::io::Result<()> {
@@ -49,8 +43,12 @@ impl<'a> Simulation<'a> {
                     self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Refused));
                     return Ok(());
                 };
+                if conversation.transport == Transport::Utp {
+                    self.open_over_utp(stream, conversation);
+                    return Ok(());
+                }
                 self.begin(stream, conversation, Direction::FromInitiator)?;
-                self.tell_open(Input::Opened(stream, address), stream, conversation);
+                self.session.handle(self.clock.now(), Input::Opened(stream, address));
             }
             Endpoint::HttpTracker(Remote { host, port, tls: Some(_), .. }) => {
                 let why = format!("https://{host}:{port} is encrypted: a capture does not show its answers");
@@ -58,7 +56,7 @@ impl<'a> Simulation<'a> {
             }
             Endpoint::HttpTracker(remote) => {
                 let role = |place| RemoteRole::Tracker(place, Vec::new());
-                self.open_tracker(stream, TrackerScheme::Http, &remote, |place, _| role(place));
+                self.open_tracker(stream, TrackerScheme::Http, &remote, role);
             }
             Endpoint::UdpTracker(remote) => {
                 self.open_tracker(stream, TrackerScheme::Udp, &remote, RemoteRole::UdpTracker);
@@ -71,26 +69,40 @@ impl<'a> Simulation<'a> {
         Ok(())
     }
 
-    pub(super) fn begin(
+    fn begin(
         &mut self,
         stream: SessionStreamId,
         conversation: &'a Conversation,
         ours: Direction,
     ) -> std::io::Result<()> {
+        let recorded = self.record_open(conversation.local_address(), conversation.far(), ours)?;
+        let line = self.connection(conversation, ours, recorded.0);
+        self.lines.insert(stream, SimulatedConnection { recorded: Some(recorded), ..line });
+        Ok(())
+    }
+
+    /// A connection with the far end of a conversation, which is not recorded yet. No other connection has its number.
+    pub(super) fn connection(
+        &self,
+        conversation: &'a Conversation,
+        ours: Direction,
+        number: u32,
+    ) -> SimulatedConnection {
+        let peer = PlayedConnection::of(self.torrent, conversation, self.role, MseDraw::new(SECRET, number));
         let far = conversation.far();
-        let local = conversation.local_address();
-        let recorded = self.record_open(local, far, ours)?;
-        let draw = MseDraw::new(SECRET, recorded.0);
-        let peer = PlayedConnection::of(self.torrent, conversation, self.role, draw);
-        let role = RemoteRole::Peer(Box::new(peer));
         // The client dialled it again, as clients do with encryption where a peer closed what was in clear.
         let is_again = |one: &Conversation| one.is_outgoing() && one.far() == far;
         let leaves = conversation.is_outgoing()
             && conversation.direction(trace::Side::Remote).messages.is_empty()
             && self.waiting.iter().any(|one| is_again(one));
-        let recorded = Some((recorded, ours));
-        self.lines.insert(stream, SimulatedConnection { far, local, role, recorded, leaves });
-        Ok(())
+        SimulatedConnection {
+            far,
+            local: conversation.local_address(),
+            ours,
+            role: RemoteRole::Peer(Box::new(peer)),
+            recorded: None,
+            leaves,
+        }
     }
 
     pub(super) fn record_open(
@@ -112,17 +124,15 @@ impl<'a> Simulation<'a> {
 
     /// The session sends bytes.
     pub(super) fn sent(&mut self, stream: SessionStreamId, bytes: &Bytes) -> std::io::Result<()> {
+        if self.link.has(stream) {
+            self.link.write(stream, bytes.clone(), self.clock.now());
+            return Ok(());
+        }
         self.session.handle(self.clock.now(), Input::Sent(stream, bytes.len()));
         let Some(line) = self.lines.get_mut(&stream) else { return Ok(()) };
-        let heard = match &mut line.role {
-            RemoteRole::Peer(peer) => peer.hear(bytes),
-            RemoteRole::Tracker(..) | RemoteRole::UdpTracker(..) => Heard::default(),
-        };
-        if let Some((recorded, ours)) = line.recorded {
-            let (initiator, responder) = match ours {
-                Direction::FromInitiator => (line.local, line.far),
-                Direction::FromResponder => (line.far, line.local),
-            };
+        let heard = line.hear(bytes);
+        if let Some(recorded) = line.recorded {
+            let (ours, (initiator, responder)) = (line.ours, line.ends());
             for key in &heard.keys {
                 self.recorder.mse_key(key, initiator, responder)?;
             }
@@ -147,8 +157,8 @@ impl<'a> Simulation<'a> {
                 let (place, request): (_, Vec<u8>) = (*place, asked.drain(..length).collect());
                 self.announced(stream, place, &request)
             }
-            RemoteRole::UdpTracker(place, local) => {
-                let (place, local, far) = (*place, *local, line.far);
+            RemoteRole::UdpTracker(place) => {
+                let (place, local, far) = (*place, line.local, line.far);
                 self.asked_over_udp(stream, place, (local, far), bytes)
             }
         }
@@ -156,7 +166,8 @@ impl<'a> Simulation<'a> {
 
     /// The far end sends bytes.
     pub(super) fn said(&mut self, stream: SessionStreamId, bytes: &[u8]) -> std::io::Result<()> {
-        match self.lines.get(&stream).and_then(|line| line.recorded) {
+        let line = self.lines.get(&stream).and_then(|line| Some((line.recorded?, line.ours)));
+        match line {
             Some((recorded, ours)) => self.recorder.burst(self.clock.now(), recorded, ours.reverse(), bytes),
             None => Ok(()),
         }
@@ -171,15 +182,26 @@ impl<'a> Simulation<'a> {
         if let Some(violation) = violation {
             self.left.push((line.far, violation));
         }
+        if self.link.has(stream) {
+            // What the session sent last has not arrived yet.
+            self.leaving.insert(stream, line);
+            self.link.close(stream, self.clock.now());
+            return Ok(());
+        }
+        self.part(line)
+    }
+
+    /// A connection is over, and both ends have all that was sent.
+    pub(super) fn part(&mut self, line: SimulatedConnection) -> std::io::Result<()> {
         if let RemoteRole::Peer(mut peer) = line.role {
-            let stream = line.recorded.map(|(recorded, _)| recorded.0);
+            let stream = line.recorded.map(|recorded| recorded.0);
             let room = MOST_REFUSALS.saturating_sub(self.refusals.len());
             let refusals = peer.peer.refusals().into_iter().map(|refusal| Refusal { stream, ..refusal });
             self.refusals.extend(refusals.take(room));
             self.missed.extend(peer.peer.finish().into_iter().map(|missed| (line.far, missed)));
         }
         match line.recorded {
-            Some((recorded, _)) => {
+            Some(recorded) => {
                 self.recorder.closed(self.clock.now(), recorded, trace::StreamClosing::Finished)
             }
             None => Ok(()),

@@ -121,6 +121,26 @@ fn times_of_a_reference_may_be_anything() {
 }
 
 #[test]
+fn a_long_way_over_utp_changes_when_messages_come_and_not_what_they_say() {
+    let (mut reference, torrent) = reference("utp-download.pcap");
+    for round_trip in [0.0, 0.3, 1.9, 3600.0] {
+        reference.conversations.iter_mut().for_each(|one| one.round_trip = Some(round_trip));
+        let rehearsal = played(&reference, &torrent);
+        assert!(rehearsal.complete, "{round_trip}: {:?}", rehearsal.remarks);
+        assert_eq!((&rehearsal.missed[..], &rehearsal.remarks[..]), (&[][..], &[][..]), "{round_trip}");
+        let bytes = std::io::Cursor::new(rehearsal.capture);
+        let options = TraceOptions { measure: true, ..TraceOptions::default() };
+        let trace = Trace::from_reader("rehearsal".to_owned(), bytes, options).unwrap();
+        let rehearsal = Transcript::read(trace).unwrap();
+        assert_eq!(said(&rehearsal), said(&reference), "{round_trip}");
+        let measured = rehearsal.conversations.iter().find_map(|one| one.round_trip);
+        // A longer one than two seconds is two seconds.
+        let expected = round_trip.min(2.0);
+        assert!(measured.is_some_and(|measured| (measured - expected).abs() < 0.01), "{measured:?}");
+    }
+}
+
+#[test]
 fn another_torrent_is_refused() {
     let (reference, _) = reference("download-aria2.pcap");
     let (_, torrent) = self::reference("http-tracker-single-peer.pcap");
@@ -136,10 +156,11 @@ fn another_torrent_is_refused() {
     assert!(refused.is_err_and(|why| why.contains("is about torrent")));
 }
 
-const CAPTURES: [&str; 5] = [
+const CAPTURES: [&str; 6] = [
     "download-aria2.pcap",
     "download-transmission.pcap",
     "download-qbittorrent.pcapng",
     "download-rtorrent.pcap",
     "udp-tracker.pcap",
+    "utp-download.pcap",
 ];

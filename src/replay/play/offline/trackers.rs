@@ -1,7 +1,9 @@
 //! The trackers of a simulated session.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use bittrace_protocol::Metainfo;
 use bittrace_protocol::dial::{AddressFamily, Remote};
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use bittrace_protocol::tracker::http::Request;
@@ -20,7 +22,7 @@ impl Simulation<'_> {
         stream: SessionStreamId,
         scheme: TrackerScheme,
         remote: &Remote,
-        role: impl Fn(usize, SocketAddr) -> RemoteRole,
+        role: impl Fn(usize) -> RemoteRole,
     ) {
         let Remote { host, port, family, .. } = remote;
         let place = ReplayedTracker::find(&self.trackers, scheme, host, *port);
@@ -34,8 +36,17 @@ impl Simulation<'_> {
         };
         let far = tracker.far;
         let local = tracker.local[scheme as usize].unwrap_or(far);
-        let role = role(place, local);
-        self.lines.insert(stream, SimulatedConnection { far, local, role, recorded: None, leaves: false });
+        self.lines.insert(
+            stream,
+            SimulatedConnection {
+                far,
+                local,
+                ours: Direction::FromInitiator,
+                role: role(place),
+                recorded: None,
+                leaves: false,
+            },
+        );
         self.session.handle(self.clock.now(), Input::Opened(stream, far));
     }
 
@@ -60,10 +71,10 @@ impl Simulation<'_> {
         let recorded = self.record_open(exchange.local, far, Direction::FromInitiator)?;
         self.recorder.burst(self.clock.now(), recorded, Direction::FromInitiator, bytes)?;
         if let Some(line) = self.lines.get_mut(&stream) {
-            line.recorded = Some((recorded, Direction::FromInitiator));
+            line.recorded = Some(recorded);
         }
         let at = self.clock.due(exchange.at);
-        self.pass(at);
+        self.pass(at)?;
         self.said(stream, &exchange.answer)?;
         self.session.handle(self.clock.now(), Input::Received(stream, exchange.answer));
         Ok(())
@@ -90,7 +101,7 @@ impl Simulation<'_> {
         };
         if let Some(at) = at {
             let at = self.clock.due(at);
-            self.pass(at);
+            self.pass(at)?;
         }
         let bytes = Bytes::from(answer.encode());
         self.recorder.datagram(self.clock.now(), far, local, &bytes)?;
@@ -105,4 +116,22 @@ impl Simulation<'_> {
             self.refusals.push(Refusal { by, stream: None, message: "request", nth, did, why });
         }
     }
+}
+
+/// The torrent, with the trackers of the reference where it names none of them, as that of a recording of a replay does; and a
+/// sentence on that.
+pub(super) fn with_trackers_of_reference(
+    torrent: &Arc<Metainfo>,
+    trackers: &[ReplayedTracker],
+) -> (Arc<Metainfo>, Option<String>) {
+    let named = torrent.trackers();
+    if trackers.is_empty() || named.is_empty() || ReplayedTracker::is_any_named(trackers, &named) {
+        return (torrent.clone(), None);
+    }
+    let addresses: Vec<SocketAddr> = trackers.iter().map(|tracker| tracker.far).collect();
+    let mut recast = (**torrent).clone();
+    recast.announce_list = ReplayedTracker::tiers(trackers, &addresses, &[]);
+    let remark =
+        "the reference has no request to a tracker of the torrent: the session asked those of the reference";
+    (Arc::new(recast), Some(remark.to_owned()))
 }

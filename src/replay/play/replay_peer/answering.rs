@@ -1,7 +1,7 @@
 //! What a recorded peer answers to requests that the reference answers elsewhere, or not at all.
 
 use bittrace_protocol::Block;
-use bittrace_protocol::wire::{Extension, Message, Metadata};
+use bittrace_protocol::wire::{Extension, HashRange, Message, Metadata};
 use bytes::Bytes;
 
 use super::ReplayPeer;
@@ -42,6 +42,34 @@ impl ReplayPeer {
     /// Whether the client requested a piece of the metadata that is still to be sent.
     pub(super) fn is_metadata_requested(&self, piece: u32) -> bool {
         self.state.side(self.client()).metadata_requests().any(|requested| requested == piece)
+    }
+
+    /// Answers the requests for hashes that the reference answers elsewhere, or not at all.
+    pub(super) fn answer_hash_requests(&mut self, contents: &RecordedPieces, out: &mut Vec<Bytes>) {
+        let mut requested: Vec<HashRange> = self.state.side(self.client()).hash_requests().collect();
+        requested.sort_unstable();
+        for range in requested {
+            let answers = |line: &ScriptedMessage| {
+                !line.said && matches!(line.says, ScriptedKind::Hashes(said) if said == range)
+            };
+            if let Some(place) = self.lines.iter().position(answers) {
+                self.say(place, contents, out);
+                continue;
+            }
+            let message = match contents.hashes(range) {
+                Some(hashes) => Message::Hashes(range, hashes),
+                None => Message::HashReject(range),
+            };
+            let mut bytes = Vec::new();
+            message.encode(&mut bytes);
+            self.observe(self.side, &message);
+            out.push(bytes.into());
+        }
+    }
+
+    /// Whether the client requested hashes that are still to be sent.
+    pub(super) fn is_hash_requested(&self, range: HashRange) -> bool {
+        self.state.side(self.client()).hash_requests().any(|requested| requested == range)
     }
 
     /// Compares the blocks that the client sent with the content.

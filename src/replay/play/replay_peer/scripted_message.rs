@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bittrace_protocol::wire::{Content, Extension, Handshake, Message, MetadataKind};
+use bittrace_protocol::wire::{Content, Extension, Handshake, HashRange, Message, MetadataKind};
 use bittrace_protocol::{Block, Timestamp};
 use bittrace_trace::{Body, PeerWireBody};
 use bytes::Bytes;
@@ -30,6 +30,8 @@ pub(super) enum ScriptedKind {
     Block(Block),
     /// The answer to a request for a piece of the metadata (BEP 9): the piece, or that it is not there.
     Metadata(u32),
+    /// The answer to a request for hashes of a tree (BEP 52): the hashes, or that they are not there.
+    Hashes(HashRange),
     /// A message of an extension, whose id is the receiver's number.
     Extension(Extension),
     Message(Message),
@@ -55,6 +57,10 @@ impl ScriptedMessage {
                     _ => ScriptedKind::Extension(extension),
                 }
             }
+            (
+                Body::PeerWire(PeerWireBody::Message(Message::Hashes(range, _) | Message::HashReject(range))),
+                _,
+            ) => ScriptedKind::Hashes(range),
             (Body::PeerWire(PeerWireBody::Message(message) | PeerWireBody::Extended(message, _)), _) => {
                 ScriptedKind::Message(message)
             }

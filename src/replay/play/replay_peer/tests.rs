@@ -406,3 +406,54 @@ fn a_recorded_downloader_asks_again_for_what_was_rejected_once_it_is_unchoked() 
     peer.hear(&reject(request(0, 0, 16384)));
     assert_eq!(all_ids(&mut peer, &contents), [6], "and again");
 }
+
+/// The peer that libtorrent downloaded a torrent of version 2 alone from: pieces of 32 KiB, so that layer 1 is of pieces.
+fn far_of_v2() -> (ReplayPeer, RecordedPieces, Metainfo) {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
+    let reference =
+        crate::Transcript::open(&folder.join("v2-download.pcapng"), TraceOptions::default()).unwrap();
+    let torrent = Metainfo::decode(&std::fs::read(folder.join("v2-download.torrent")).unwrap()).unwrap();
+    let contents = RecordedPieces::of(&reference, &torrent);
+    let conversation = reference.peers().next().unwrap();
+    let mut peer = ReplayPeer::of(torrent.info_hash, conversation, ClientRole::Downloader);
+    let reserved = [0, 0, 0, 0, 0, 0x10, 0, 4];
+    peer.hear(
+        &[&b"\x13BitTorrent protocol"[..], &reserved, &torrent.info_hash.0, b"-XX0000-abcdefghijkl"].concat(),
+    );
+    ids(&mut peer, &contents);
+    (peer, contents, torrent)
+}
+
+/// A request for hashes of layer 1, from 0, without proofs (BEP 52, "peer messages").
+fn hash_request(root: &[u8; 32], count: u8) -> Vec<u8> {
+    [&[0, 0, 0, 49, 21], &root[..], &[0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, count, 0, 0, 0, 0]].concat()
+}
+
+#[test]
+fn hashes_are_given_by_request_although_the_reference_gives_none() {
+    let (mut peer, contents, torrent) = far_of_v2();
+    let root = torrent.files[0].pieces_root.unwrap();
+    peer.hear(&[hash_request(&root, 4), hash_request(&[7; 32], 4)].concat());
+    let (said, _) = peer.speak(&contents).expect("an answer");
+    let given = said.iter().find(|message| message[4] == 22).expect("hashes");
+    assert_eq!(given[..5], [0, 0, 0, 49 + 4 * 32, 22]);
+    assert_eq!(given[5..37], root);
+    let layer =
+        (0..4).flat_map(|number| torrent.layer_hash(root, number).expect("a hash")).collect::<Vec<_>>();
+    assert_eq!(given[53..], layer[..]);
+    let rejected = said.iter().find(|message| message[4] == 23).expect("a reject");
+    assert_eq!(rejected[..37], [&[0, 0, 0, 49, 23][..], &[7; 32]].concat());
+    assert!(peer.speak(&contents).is_none(), "each is answered once");
+}
+
+#[test]
+fn a_block_that_goes_on_after_its_file_is_given_with_zeros() {
+    let (_, contents, torrent) = far_of_v2();
+    assert_eq!(contents.missing(&torrent), []);
+    let block = |length| Block { index: bittrace_protocol::PieceIndex(4), begin: 16_384, length };
+    let (exact, padded) = (contents.block(block(2_544)).unwrap(), contents.block(block(16_384)).unwrap());
+    assert_eq!((exact.len(), padded.len()), (2_544, 16_384));
+    assert!(padded.starts_with(&exact) && padded[exact.len()..].iter().all(|byte| *byte == 0));
+    assert!(exact.iter().any(|byte| *byte != 0));
+    assert_eq!(contents.block(block(16_385)), None);
+}

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use bittrace_trace::{StreamClosing, StreamId};
 use bytes::Bytes;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::state::{RecordedStream, Shared};
+use super::peer_stream::PeerStream;
+use super::recorded_stream::RecordedStream;
+use super::state::Shared;
 use super::{PeerRun, PeerRunEnd, READ};
 use crate::play::client_role::ClientRole;
 use crate::play::fault::{Act, FaultInjector};
@@ -24,11 +24,10 @@ use crate::play::refusal::Refusal;
 pub(super) async fn play(
     peer: PlayedConnection,
     recorded: (SocketAddr, StreamId),
-    mut stream: TcpStream,
+    mut stream: PeerStream,
     line: RecordedStream,
     shared: Rc<RefCell<Shared>>,
 ) {
-    let _ = stream.set_nodelay(true);
     let disturber = shared.borrow().disturber();
     let mut guard = Guard {
         shared: shared.clone(),
@@ -115,7 +114,7 @@ pub(super) async fn play(
 
 /// Sends messages, disturbed where that is wanted; whether the connection goes on.
 async fn say(
-    stream: &mut TcpStream,
+    stream: &mut PeerStream,
     messages: Vec<Bytes>,
     line: &RecordedStream,
     shared: &Rc<RefCell<Shared>>,

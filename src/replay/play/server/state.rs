@@ -8,16 +8,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bittrace_protocol::mse::{MseDraw, MseKey};
+use bittrace_protocol::mse::MseDraw;
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Request, RequestKind, encode_response};
 use bittrace_protocol::tracker::udp::{AnnounceResponse, Packet, decode_request};
 use bittrace_protocol::{Metainfo, Timestamp};
 use bittrace_trace::units::wanted_at;
-use bittrace_trace::{Direction, Flow, Recorder, StreamClosing, StreamId, StreamOpening};
-use tokio::sync::watch;
+use bittrace_trace::{Recorder, StreamId, Transport};
+use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 
+use super::utp_port::UtpOrder;
 use super::{ClientStatus, PeerRun, ServeOptions, beside, call_client};
 use crate::model::transcript::{Conversation, Transcript};
 use crate::play::fault::{FaultInjector, InjectedFault};
@@ -43,6 +44,8 @@ pub(super) struct Shared {
     pub(super) lost: u32,
     /// The recorded addresses of peers that listen here, and where.
     pub(super) places: BTreeMap<SocketAddr, SocketAddr>,
+    /// The ports of the recorded peers that speak over uTP: where they are, and what takes orders.
+    pub(super) utp_ports: BTreeMap<SocketAddr, (SocketAddr, mpsc::UnboundedSender<UtpOrder>)>,
     /// The connections of each recorded peer that have not been played.
     pub(super) waiting: BTreeMap<SocketAddr, Vec<StreamId>>,
     /// Where the client listens.
@@ -143,6 +146,19 @@ impl Shared {
         PlayedConnection::of(self.torrent.info_hash, conversation, self.options.role, draw)
     }
 
+    /// Notes that a connection is over another transport than in the reference.
+    pub(super) fn remark_transport(&mut self, conversation: &Conversation, here: Transport) {
+        let name = |transport| if transport == Transport::Utp { "uTP" } else { "TCP" };
+        if conversation.transport != here {
+            self.remark(format!(
+                "a connection with the replayed peer {} was over {}, which is over {} in the reference",
+                conversation.far(),
+                name(here),
+                name(conversation.transport)
+            ));
+        }
+    }
+
     /// A connection with a recorded peer has ended.
     pub(super) fn ended(&mut self, far: SocketAddr) {
         self.ended.insert(far);
@@ -212,7 +228,7 @@ impl Shared {
     }
 
     /// Counts bytes of the client; whether the client may go on.
-    fn hears(&mut self, count: usize) -> bool {
+    pub(super) fn hears(&mut self, count: usize) -> bool {
         self.heard += count as u64;
         let most = MOST_HEARD + 2 * self.torrent.total();
         if self.heard > most {
@@ -240,6 +256,25 @@ impl Shared {
         self.lost == which
     }
 
+    /// Takes a datagram of the client; whether the client may go on.
+    pub(super) fn takes_datagram(&mut self, client: SocketAddr, own: SocketAddr, bytes: &[u8]) -> bool {
+        if !self.hears(bytes.len()) {
+            return false;
+        }
+        let now = self.now();
+        let recorded = self.recorder.datagram(now, client, own, bytes);
+        self.note(recorded);
+        self.sign(|_| {});
+        true
+    }
+
+    /// Records a datagram to the client.
+    pub(super) fn sends_datagram(&mut self, own: SocketAddr, client: SocketAddr, bytes: &[u8]) {
+        let now = self.now();
+        let recorded = self.recorder.datagram(now, own, client, bytes);
+        self.note(recorded);
+    }
+
     /// The answer to a datagram to the tracker at this place; both are recorded. `None` where the tracker does not answer.
     pub(super) fn answer_datagram(
         this: &Rc<RefCell<Self>>,
@@ -249,13 +284,9 @@ impl Shared {
         reference: &Rc<Transcript>,
     ) -> Option<Vec<u8>> {
         let mut shared = this.borrow_mut();
-        if !shared.hears(bytes.len()) {
+        if !shared.takes_datagram(client, own, bytes) {
             return None;
         }
-        let now = shared.now();
-        let recorded = shared.recorder.datagram(now, client, own, bytes);
-        shared.note(recorded);
-        shared.sign(|_| {});
         let packet = decode_request(bytes).ok();
         let topic = packet.as_ref().and_then(UdpTopic::of);
         let (message, nth) = shared.asked.count_datagram(topic);
@@ -316,9 +347,7 @@ impl Shared {
     /// Records the datagram that a tracker sends.
     fn answers_datagram(&mut self, (own, client): (SocketAddr, SocketAddr), packet: &Packet) -> Vec<u8> {
         let bytes = packet.encode();
-        let now = self.now();
-        let recorded = self.recorder.datagram(now, own, client, &bytes);
-        self.note(recorded);
+        self.sends_datagram(own, client, &bytes);
         bytes
     }
 
@@ -407,62 +436,6 @@ impl Shared {
         };
         let places = &shared.places;
         recast_answer(&answer, &|recorded| places.get(&recorded).copied(), &more)
-    }
-}
-
-/// A connection in the recording.
-pub(super) struct RecordedStream {
-    pub(super) stream: StreamId,
-    flow: Flow,
-    /// The direction in which the client sends.
-    client: Direction,
-}
-
-impl RecordedStream {
-    pub(super) fn open(shared: &Rc<RefCell<Shared>>, flow: Flow, client: Direction) -> Self {
-        let mut shared = shared.borrow_mut();
-        let stream = StreamId(shared.streams);
-        shared.streams += 1;
-        let now = shared.now();
-        let opened = shared.recorder.opened(now, stream, flow, StreamOpening::Syn);
-        let opened = opened.and_then(|()| shared.recorder.established(now, stream));
-        shared.note(opened);
-        Self { stream, flow, client }
-    }
-
-    /// Records bytes of the client; whether the client may go on.
-    pub(super) fn client_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) -> bool {
-        if !shared.borrow_mut().hears(bytes.len()) {
-            return false;
-        }
-        self.say(shared, self.client, bytes);
-        true
-    }
-
-    /// Records a key, before the bytes that need it.
-    pub(super) fn key(&self, shared: &Rc<RefCell<Shared>>, key: &MseKey) {
-        let mut shared = shared.borrow_mut();
-        let written = shared.recorder.mse_key(key, self.flow.initiator, self.flow.responder);
-        shared.note(written);
-    }
-
-    pub(super) fn far_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) {
-        self.say(shared, self.client.reverse(), bytes);
-    }
-
-    pub(super) fn say(&self, shared: &Rc<RefCell<Shared>>, direction: Direction, bytes: &[u8]) {
-        let mut shared = shared.borrow_mut();
-        let now = shared.now();
-        let said = shared.recorder.burst(now, self.stream, direction, bytes);
-        shared.note(said);
-        shared.sign(|_| {});
-    }
-
-    pub(super) fn close(&self, shared: &Rc<RefCell<Shared>>, closing: StreamClosing) {
-        let mut shared = shared.borrow_mut();
-        let now = shared.now();
-        let closed = shared.recorder.closed(now, self.stream, closing);
-        shared.note(closed);
     }
 }
 

@@ -1,7 +1,6 @@
 //! The replayed trackers on their sockets: each over HTTP and over UDP, on one port.
 
 use std::cell::RefCell;
-use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
@@ -12,38 +11,11 @@ use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
-use super::state::{RecordedStream, Shared};
-use super::{AFTER_REFUSAL, READ, listen};
+use super::recorded_stream::RecordedStream;
+use super::state::Shared;
+use super::{AFTER_REFUSAL, READ};
 use crate::model::transcript::Transcript;
 use crate::play::refusal::RefusalAct;
-
-/// The sockets of a tracker, of one address.
-pub(super) struct TrackerSockets {
-    pub(super) listener: TcpListener,
-    pub(super) datagrams: UdpSocket,
-    pub(super) address: SocketAddr,
-}
-
-impl TrackerSockets {
-    /// Opens them at `address`, whose port may be 0.
-    pub(super) async fn bind(address: SocketAddr) -> io::Result<Self> {
-        let mut tries = 0;
-        loop {
-            let listener = listen(address)?;
-            let address_there = listener.local_addr()?;
-            match UdpSocket::bind(address_there).await {
-                Ok(datagrams) => return Ok(Self { listener, datagrams, address: address_there }),
-                // The port that the system chose for one of them may be taken for the other.
-                Err(error)
-                    if address.port() == 0 && error.kind() == io::ErrorKind::AddrInUse && tries < TRIES =>
-                {
-                    tries += 1;
-                }
-                Err(error) => return Err(error),
-            }
-        }
-    }
-}
 
 /// The datagrams to a tracker.
 pub(super) async fn serve_over_udp(
@@ -152,9 +124,6 @@ async fn answer_client(
         }
     }
 }
-
-/// How often a port is sought that is free for both.
-const TRIES: u32 = 20;
 
 /// Why a request that is not whole has no answer.
 const NO_END: &str = "it is not whole: the headers of an HTTP request end with an empty line (CR LF CR LF)";

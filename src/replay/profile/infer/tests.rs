@@ -106,3 +106,12 @@ fn ctorrent_has_a_key_of_letters() {
     assert!(!profile.announce.says_completed);
     assert_eq!(beyond, [""; 0]);
 }
+
+#[test]
+fn a_client_that_dials_over_utp_prefers_it() {
+    let shown = |learnt: &InferredProfile| learnt.evidence.iter().any(|one| one.part == "utp");
+    let utp = learnt("utp-download.pcap");
+    assert!(utp.utp == UtpPolicy::Prefer && shown(&utp));
+    let tcp = learnt("download-aria2.pcap");
+    assert!(tcp.utp == UtpPolicy::Off && !shown(&tcp));
+}

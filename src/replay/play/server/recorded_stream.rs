@@ -1,0 +1,83 @@
+//! A connection of a run in its recording.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bittrace_protocol::mse::MseKey;
+use bittrace_trace::{Direction, Flow, StreamClosing, StreamId, StreamOpening, Transport};
+
+use super::state::Shared;
+
+/// A connection in the recording.
+pub(super) struct RecordedStream {
+    pub(super) stream: StreamId,
+    flow: Flow,
+    /// The direction in which the client sends.
+    client: Direction,
+    /// Over uTP the packets are recorded, and not what they carry.
+    transport: Transport,
+}
+
+impl RecordedStream {
+    pub(super) fn open(shared: &Rc<RefCell<Shared>>, flow: Flow, client: Direction) -> Self {
+        let line = Self::of(shared, flow, client, Transport::Tcp);
+        let mut shared = shared.borrow_mut();
+        let now = shared.now();
+        let opened = shared.recorder.opened(now, line.stream, flow, StreamOpening::Syn);
+        let opened = opened.and_then(|()| shared.recorder.established(now, line.stream));
+        shared.note(opened);
+        line
+    }
+
+    pub(super) fn over_utp(shared: &Rc<RefCell<Shared>>, flow: Flow, client: Direction) -> Self {
+        Self::of(shared, flow, client, Transport::Utp)
+    }
+
+    fn of(shared: &Rc<RefCell<Shared>>, flow: Flow, client: Direction, transport: Transport) -> Self {
+        let mut shared = shared.borrow_mut();
+        let stream = StreamId(shared.streams);
+        shared.streams += 1;
+        Self { stream, flow, client, transport }
+    }
+
+    /// Records bytes of the client; whether the client may go on.
+    pub(super) fn client_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) -> bool {
+        // Over uTP the packets were counted.
+        if self.transport == Transport::Tcp && !shared.borrow_mut().hears(bytes.len()) {
+            return false;
+        }
+        self.say(shared, self.client, bytes);
+        true
+    }
+
+    /// Records a key, before the bytes that need it.
+    pub(super) fn key(&self, shared: &Rc<RefCell<Shared>>, key: &MseKey) {
+        let mut shared = shared.borrow_mut();
+        let written = shared.recorder.mse_key(key, self.flow.initiator, self.flow.responder);
+        shared.note(written);
+    }
+
+    pub(super) fn far_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) {
+        self.say(shared, self.client.reverse(), bytes);
+    }
+
+    pub(super) fn say(&self, shared: &Rc<RefCell<Shared>>, direction: Direction, bytes: &[u8]) {
+        let mut shared = shared.borrow_mut();
+        if self.transport == Transport::Tcp {
+            let now = shared.now();
+            let said = shared.recorder.burst(now, self.stream, direction, bytes);
+            shared.note(said);
+        }
+        shared.sign(|_| {});
+    }
+
+    pub(super) fn close(&self, shared: &Rc<RefCell<Shared>>, closing: StreamClosing) {
+        if self.transport == Transport::Utp {
+            return;
+        }
+        let mut shared = shared.borrow_mut();
+        let now = shared.now();
+        let closed = shared.recorder.closed(now, self.stream, closing);
+        shared.note(closed);
+    }
+}
