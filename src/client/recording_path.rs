@@ -1,4 +1,4 @@
-//! A recording never takes the place of a file of the run: its state file, its lock, or the torrent's files, whether by the
+//! A recording never takes the place of a file of the run: its state file, its lock, its file of shared pieces, or the torrent's files, whether by the
 //! same name, by a link, or by a hard link. Creating a recording empties whatever has its name.
 
 use std::fs::{self, File};

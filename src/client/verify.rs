@@ -67,11 +67,14 @@ struct Found {
     verified: PieceSet,
     /// Those of them that are not in the files, or not all of them, and were kept apart.
     kept_apart: PieceSet,
+    /// Those that are right where they are kept apart, while a finished file has other bytes of them.
+    changed: PieceSet,
 }
 
 impl Found {
-    const fn nothing(piece_count: u32) -> Self {
-        Self { verified: PieceSet::none(piece_count), kept_apart: PieceSet::none(piece_count) }
+    fn nothing(piece_count: u32) -> Self {
+        let none = || PieceSet::none(piece_count);
+        Self { verified: none(), kept_apart: none(), changed: none() }
     }
 
     fn insert(&mut self, piece: PieceIndex) {
@@ -105,7 +108,7 @@ impl Surveyor<'_> {
         let nothing =
             |verified| Survey { verified, damaged: Vec::new(), finished: Vec::new(), changed: false };
         let Some(mut standing) = self.look_at_all()? else { return Ok(nothing(none())) };
-        let Found { verified, kept_apart } = match self.resume {
+        let Found { verified, kept_apart, changed } = match self.resume {
             Resume::Ignore => Found::nothing(self.remembered.verified.total()),
             Resume::Trust => self.believe(&standing),
             Resume::Verify => self.verify(&standing),
@@ -118,11 +121,18 @@ impl Surveyor<'_> {
             let wanted = self.files.chosen.pieces(&self.files.torrent);
             let missing = wanted.iter().filter(|&piece| !verified.contains(piece)).count() as u32;
             if missing == 0 && standing.iter().enumerate().all(is_finished) || self.files.is_given_up() {
+                if !self.files.is_given_up() {
+                    // In memory alone, as nothing can be written: what the files have is right.
+                    let kept = self.files.shared_pieces.pieces().into_iter();
+                    kept.filter(|&piece| !kept_apart.contains(piece)).for_each(|piece| {
+                        self.files.shared_pieces.forget(piece);
+                    });
+                }
                 return Ok(nothing(verified));
             }
             return Err(Error::ReadOnly { path, missing, pieces: wanted.count(), source });
         }
-        let wrong = self.wrong(&standing, &verified);
+        let wrong = self.wrong(&standing, &verified, &changed);
         // Whatever stands in the way is found before anything is changed.
         for (file, standing) in standing.iter().enumerate() {
             if self.files.is_given_up() {
@@ -168,9 +178,13 @@ impl Surveyor<'_> {
 
     fn look(&self, file: usize, survey: &mut FolderSurvey<'_>) -> Result<Standing, Error> {
         let Some(path) = self.files.path(file) else { return Ok(Standing::NOTHING) };
-        let finished = survey.look(&path, "")?;
-        let part = survey.look(&path, PART_SUFFIX)?;
         let is_wanted = self.files.is_wanted(file);
+        let mut look = |suffix| match survey.look(&path, suffix) {
+            // Nothing is read or written there.
+            Err(_) if !is_wanted => Ok(PathEntry::Other),
+            found => found,
+        };
+        let (finished, part) = (look("")?, look(PART_SUFFIX)?);
         for (found, suffix) in [(finished, ""), (part, PART_SUFFIX)] {
             if found == PathEntry::Other && is_wanted {
                 return Err(Error::Exists { path: self.files.folder.shown(&path, suffix) });
@@ -201,10 +215,11 @@ impl Surveyor<'_> {
     fn believe(&self, standing: &[Standing]) -> Found {
         let mut found = Found::nothing(self.remembered.verified.total());
         for piece in self.remembered.verified.iter() {
-            match self.is_there(piece, standing) {
-                true => found.insert(piece),
-                false if self.files.shared_pieces.has(piece) => found.insert_kept_apart(piece),
-                false => {}
+            // A file that is long enough may have a hole there: what is kept apart is whole.
+            if self.files.shared_pieces.has(piece) {
+                found.insert_kept_apart(piece);
+            } else if self.is_there(piece, standing) {
+                found.insert(piece);
             }
         }
         found
@@ -235,14 +250,15 @@ impl Surveyor<'_> {
                 let in_files = self.is_there(piece, standing)
                     && (self.remembered.verified.contains(piece) || !self.is_hollow(piece))
                     && self.is_right(piece, span.clone(), &mut buffer, Files::read_files);
-                let apart = !in_files
+                let is_kept = !in_files
                     && self.files.shared_pieces.has(piece)
-                    && self.is_right(piece, span.clone(), &mut buffer, Files::read_shared)
-                    && self.fits(piece, standing, &mut buffer);
+                    && self.is_right(piece, span.clone(), &mut buffer, Files::read_shared);
+                let apart = is_kept && self.fits(piece, standing, &mut buffer);
                 if let Ok(mut found) = found.lock() {
                     match (in_files, apart) {
                         (true, _) => found.insert(piece),
                         (false, true) => found.insert_kept_apart(piece),
+                        (false, false) if is_kept => drop(found.changed.insert(piece)),
                         (false, false) => {}
                     }
                 }
@@ -317,6 +333,10 @@ impl Surveyor<'_> {
             }
         }
         for file in written {
+            // Nothing is forgotten then.
+            if self.files.is_given_up() {
+                return Ok(());
+            }
             let length = self.files.layout.places[file].length;
             standing[file].length = standing[file].length.or(Some(length));
             // What was kept apart is forgotten next.
@@ -337,7 +357,12 @@ impl Surveyor<'_> {
         }
         let is_unwanted =
             |range: &FileRange| self.files.is_stored(range.file) && !self.files.is_wanted(range.file);
+        let wanted = self.files.chosen.pieces(&self.files.torrent);
         for piece in self.files.shared_pieces.pieces() {
+            // What a run anew does not fetch stays for later runs, which hash it.
+            if self.resume == Resume::Ignore && !wanted.contains(piece) {
+                continue;
+            }
             let files = self.files.geometry.piece_files(piece);
             if !kept_apart.contains(piece) || !files.iter().any(is_unwanted) {
                 self.files.shared_pieces.forget(piece);
@@ -424,18 +449,18 @@ impl Surveyor<'_> {
         Ok(())
     }
 
-    /// The pieces that are not right although all their files are there under their final names: these files, or some of
-    /// them, were changed later.
-    fn wrong(&self, standing: &[Standing], verified: &PieceSet) -> PieceSet {
+    /// The pieces that are not right although all their files are there under their final names, and those that are right only where
+    /// they are kept apart: these files, or some of them, were changed later.
+    fn wrong(&self, standing: &[Standing], verified: &PieceSet, changed: &PieceSet) -> PieceSet {
         let mut wrong = PieceSet::none(verified.total());
         // What stands where a file belongs that is not wanted may be anything.
         let is_finished = |file: usize| {
             !self.files.is_stored(file) || self.files.is_wanted(file) && self.files.suffix(file).is_empty()
         };
         for piece in (0..verified.total()).map(PieceIndex).filter(|&piece| !verified.contains(piece)) {
-            if self.is_there(piece, standing)
-                && self.files.geometry.piece_files(piece).iter().all(|range| is_finished(range.file))
-            {
+            let are_finished =
+                || self.files.geometry.piece_files(piece).iter().all(|range| is_finished(range.file));
+            if changed.contains(piece) || self.is_there(piece, standing) && are_finished() {
                 wrong.insert(piece);
             }
         }

@@ -122,6 +122,35 @@ fn a_file_that_is_there_already_in_pieces_of_others_is_made_without_a_request() 
     }
 }
 
+/// Of a finished file somebody changed what it shares with a file that is not there.
+#[test]
+fn a_finished_file_that_was_changed_where_it_shares_a_piece_is_not_written_over() {
+    let choosing = Choosing::new();
+    choosing.downloads("0");
+    let path = choosing.path("a.bin");
+    let mut bytes = std::fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(&path, &bytes).unwrap();
+    for files in ["0", "0,1"] {
+        let error = choosing.choose(files).unwrap_err();
+        assert!(matches!(error, Error::Damaged { piece: 3, .. }), "{files}: {error}");
+        assert_eq!(std::fs::read(&path).unwrap(), bytes);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_stands_on_the_way_to_an_unwanted_file_is_not_followed_and_does_no_harm() {
+    let choosing = Choosing::new();
+    std::fs::create_dir_all(choosing.path("")).unwrap();
+    let elsewhere = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink(elsewhere.path(), choosing.path("sub")).unwrap();
+    assert_eq!(choosing.downloads("0"), [0, 1, 2, 3]);
+    assert_eq!(all_files(elsewhere.path()), [String::new(); 0]);
+    // Wanted, it is refused.
+    assert!(choosing.choose("1").is_err());
+}
+
 #[test]
 fn what_was_kept_apart_is_hashed_again() {
     let choosing = Choosing::new();
