@@ -151,6 +151,10 @@ impl UdpPort {
 
     /// Keeps a datagram for [`flush`](Self::flush), after those that wait. Where too many wait it is lost.
     pub(crate) fn send(&mut self, network: &Network, to: SocketAddr, bytes: Bytes, fragment: Fragment) {
+        // Nobody can be answered there, and after the system's refusal quinn-udp would send no bursts any longer.
+        if to.port() == 0 {
+            return;
+        }
         if self.unsent.len() < MAX_UNSENT {
             self.unsent.push_back((to, bytes, fragment));
         }
@@ -184,22 +188,25 @@ impl UdpPort {
     /// there is no socket, is lost, as one on the way is.
     pub(crate) fn flush(&mut self, network: &Network) {
         self.is_full = false;
-        let mut most = usize::MAX;
+        // How many leave each by itself.
+        let mut alone = 0_usize;
         while let Some(&(to, ref first, fragment)) = self.unsent.front() {
             let size = first.len();
             let Some(socket) = self.socket_for(to).cloned() else {
                 self.unsent.pop_front();
+                alone = alone.saturating_sub(1);
                 continue;
             };
-            let count = self.burst(socket.state.max_gso_segments().min(most));
+            let count = self.burst(if alone > 0 { 1 } else { socket.state.max_gso_segments() });
             match socket.send(to, &self.burst, size, fragment) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_full = true;
                     return;
                 }
                 // One of them may be too large, or the network card cannot cut: each by itself.
-                Err(_) if count > 1 => most = 1,
+                Err(_) if count > 1 => alone = count,
                 sent => {
+                    alone = alone.saturating_sub(count);
                     for (_, bytes, _) in self.unsent.drain(..count) {
                         if sent.is_ok() && network.tap.is_open() {
                             network.tap.datagram(network.clock.now(), socket.local(to), to, &bytes);
@@ -217,7 +224,9 @@ impl UdpPort {
         let Some((to, first, _)) = self.unsent.front() else { return 0 };
         let (mut count, mut is_last) = (0, false);
         for (other, bytes, fragment) in self.unsent.iter().take(most.max(1)) {
-            let has_room = bytes.len() <= first.len() && self.burst.len() + bytes.len() <= LARGEST_BURST;
+            let has_room = !bytes.is_empty()
+                && bytes.len() <= first.len()
+                && self.burst.len() + bytes.len() <= LARGEST_BURST;
             let may_follow = !is_last && other == to && *fragment == Fragment::Allowed && has_room;
             if count > 0 && !may_follow {
                 break;
