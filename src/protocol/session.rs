@@ -356,9 +356,11 @@ impl Session {
     /// Whether there is nobody to turn to, now or later.
     fn is_exhausted(&self) -> bool {
         let core = &self.core;
+        // Who has said how often is enough does not wait ten minutes for one peer.
+        let hopeful_by = core.config.rounds.map(|_| core.now + MOST_PATIENCE);
         if !self.peers.is_empty()
             || core.has_all_wanted()
-            || core.swarm.any_hopeful()
+            || core.swarm.any_hopeful(hopeful_by)
             || !core.resolving.is_empty()
             || core.announcer.is_asking()
             || core.web_seeds.is_at_work()
@@ -503,6 +505,10 @@ const MAX_HALF_OPEN_INVENTED: usize = 10;
 
 /// How many names of peers are looked up at once.
 const MAX_RESOLVING: usize = 50;
+
+/// For how long a run whose rounds are counted waits until somebody may be dialled again. Whom no tracker names is dialled again after
+/// ten minutes.
+const MOST_PATIENCE: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests;

@@ -184,7 +184,9 @@ fn a_magnet_link_leads_through_them_elsewhere() {
     let output = folder.path().join("out");
     std::fs::create_dir(&output).expect("a folder can be made");
     let run_here = |arguments: &[&str]| {
-        let mut command = bittrace(env!("CARGO_BIN_EXE_bittrace"), &output, arguments);
+        // A client that is missed would be waited for without end: then the code is 124.
+        let bounded = [&["--kill-after=20", "240", env!("CARGO_BIN_EXE_bittrace")], arguments].concat();
+        let mut command = bittrace("timeout", &output, &bounded);
         // The nodes of earlier runs are none of this one.
         run(command.env("HOME", folder.path()).env("XDG_STATE_HOME", folder.path()))
     };

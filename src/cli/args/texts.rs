@@ -312,7 +312,7 @@ Examples:
   bittrace replay ref.pcap --listen 127.0.0.2:6969     for a client started by hand
   bittrace replay utp.pcap -- bittrace download --like utp.pcap -o {dir} --port {port} {torrent}
 
-Where the capture's client seeds (it gave more blocks than it took, or --role seeder), the client is to seed as well: {dir} holds the content, from the capture or --content, and the recorded downloader is played. Its requests follow the client's blocks at their recorded pace, and each block is compared with the content.
+Where the capture's client seeds (it gave more blocks than it took and asked for no metadata, or --role seeder), the client is to seed as well: {dir} holds the content, from the capture or --content, and the recorded downloader is played. Its requests follow the client's blocks at their recorded pace, and each block is compared with the content.
 
 These are rewritten, everything else is sent as recorded: the addresses in the responses of trackers become those of the played peers, and the ids of extensions become those that the receiver chose; over UDP the response has the transaction id of the request. Blocks are sent when they are requested.
 
@@ -420,8 +420,9 @@ pub(super) const UTP_HELP: &str = "\
 When connections to peers use uTP, a transport over UDP that gives way to other traffic
 
   off      never: connections to peers are over TCP
-  allow    connect over TCP, and over uTP as well if TCP has not answered after a second;
-           the first to answer is used, and peers that connect may choose (default)
+  allow    connect over TCP, or first over uTP to peers that others say take it, and the
+           other way as well after a second without an answer; the first to answer is used,
+           and peers that connect may choose (default)
   prefer   connect over uTP, and over TCP as well if uTP has not answered after a second
   require  always: no connections to peers over TCP
 

@@ -333,7 +333,10 @@ impl DhtNode {
         followed.found.clear();
         if lookups.is_empty() {
             followed.search_at = now + SEARCH_AGAIN;
-            followed.in_vain = (followed.in_vain + 1).min(FIRST_SEARCHES);
+            // A name that is being looked up may still lead to somebody.
+            if self.resolving.is_empty() {
+                followed.in_vain = (followed.in_vain + 1).min(FIRST_SEARCHES);
+            }
         }
         followed.lookups = lookups;
     }

@@ -133,6 +133,8 @@ impl Node {
             }
         }
         let search = match (dht.node.has_searched(), dht.node.has_anybody()) {
+            // Who was heard on the local network a moment ago answers within a minute (BEP 14).
+            (true, _) if self.lsd.as_ref().is_some_and(|lsd| lsd.may_be_answered(now)) => SearchState::Idle,
             (true, _) => SearchState::Over,
             (false, true) => SearchState::UnderWay,
             (false, false) => SearchState::Idle,

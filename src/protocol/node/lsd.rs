@@ -1,6 +1,7 @@
 //! The local network beside a session: announces of its torrent, and peers that announce it (BEP 14).
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use super::{Node, Output};
 use crate::lsd::{Beacon, BeaconOutput, Interface, InterfaceId};
@@ -12,12 +13,19 @@ use crate::{InfoHash, Timestamp};
 pub(super) struct SessionLsd {
     beacon: Beacon,
     wakes_at: Option<Timestamp>,
+    /// Until when others of the local network may answer its first announce.
+    answered_until: Option<Timestamp>,
 }
 
 impl SessionLsd {
     /// Announces these torrents from the next announce on.
     pub(super) fn follow(&mut self, torrents: Vec<InfoHash>) {
         self.beacon.follow(torrents);
+    }
+
+    /// Whether somebody may answer the first announce still: a beacon speaks once a minute (BEP 14).
+    pub(super) fn may_be_answered(&self, now: Timestamp) -> bool {
+        self.answered_until.is_some_and(|until| now < until)
     }
 }
 
@@ -26,7 +34,11 @@ impl Node {
     /// network may not know (BEP 27): then there is none.
     #[must_use]
     pub fn with_lsd(mut self, beacon: Beacon) -> Self {
-        self.lsd = (!self.session.is_private()).then_some(SessionLsd { beacon, wakes_at: None });
+        self.lsd = (!self.session.is_private()).then_some(SessionLsd {
+            beacon,
+            wakes_at: None,
+            answered_until: None,
+        });
         self
     }
 
@@ -48,6 +60,9 @@ impl Node {
     pub(super) fn set_interfaces(&mut self, now: Timestamp, interfaces: &[Interface]) {
         if let Some(lsd) = &mut self.lsd {
             lsd.beacon.set_interfaces(now, interfaces);
+            if !interfaces.is_empty() {
+                lsd.answered_until.get_or_insert(now + ANSWERED_WITHIN);
+            }
         }
     }
 
@@ -75,3 +90,6 @@ impl Node {
         self.lsd.as_ref()?.wakes_at
     }
 }
+
+/// Within what time others answer an announce: a minute after their last one, and a moment more.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(65);

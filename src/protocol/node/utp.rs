@@ -17,7 +17,7 @@ pub enum UtpPolicy {
     /// Never, and callers over uTP are not heard.
     #[default]
     Off,
-    /// Peers are dialled over TCP, and over uTP as well when TCP has not answered after a second.
+    /// Peers are dialled over TCP, those that are said to take uTP over uTP, and the other way as well after a second.
     Allow,
     /// Peers are dialled over uTP, and over TCP as well when uTP has not answered after a second.
     Prefer,

@@ -544,6 +544,10 @@ impl Announcer {
         };
         let is_regular = is_regular(attempt.event);
         if tracker.is_twin {
+            // Its tracker may be asked sooner than this one: when it refuses the other hash.
+            let pause = reply.min_interval.or(reply.interval).unwrap_or(USUAL_INTERVAL);
+            let pause = pause.clamp(LEAST_INTERVAL, MOST_INTERVAL) - LEAST_INTERVAL;
+            tracker.not_before = Some(step.now + Duration::from_secs(pause));
             let url = tracker.url.clone();
             step.outputs.push_back(Output::Event(Event::Announced { url, reply }));
             let is_by_other_hash = self.trackers.iter().any(|one| one.by_other_hash == Some(number));

@@ -189,7 +189,7 @@ impl Core {
         self.check_block(block)?;
         let observed = peer.observe_block(now, block);
         peer.download.receiving = peer.download.assigned.answer(block).then(|| {
-            let waited = observed.answers.map_or(Duration::ZERO, |answered| answered.after);
+            let waited = Some(observed.answers.map_or(Duration::ZERO, |answered| answered.after));
             ReceivingBlock { block, begun_at: now, waited }
         });
         if peer.download.receiving.is_some() {
@@ -200,7 +200,7 @@ impl Core {
             Some(left) => {
                 peer.download.tolerated_bytes = left;
                 // A block that the peer was not waited for any longer, and that is missing still, is as good as any.
-                let waited = observed.answers.map_or(Duration::ZERO, |answered| answered.after);
+                let waited = observed.answers.map(|answered| answered.after);
                 let is_missing = self.picker.ask_again(block, peer.stream);
                 peer.download.receiving =
                     is_missing.then_some(ReceivingBlock { block, begun_at: now, waited });
@@ -281,8 +281,10 @@ impl Core {
             self.ask_again(peer);
         }
         peer.note_block_received();
-        let latency = received.waited + (now - received.begun_at);
-        peer.download.latency = Some(peer.download.latency.map_or(latency, |least| least.min(latency)));
+        if let Some(waited) = received.waited {
+            let latency = waited + (now - received.begun_at);
+            peer.download.latency = Some(peer.download.latency.map_or(latency, |least| least.min(latency)));
+        }
         let first = *peer.download.first_block_at.get_or_insert(now);
         if now - first < SLOW_START {
             // One more a block doubles them each round trip.

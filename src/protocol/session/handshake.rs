@@ -238,8 +238,9 @@ impl Core {
 
     fn write_extensions(&self, out: &mut DictionaryWriter<'_>) {
         for (name, id) in &self.config.profile.extensions {
-            // BEP 27: a private torrent's peers are not passed on.
-            if name == "ut_pex" && *id != 0 && self.torrent.is_private() {
+            // BEP 27: a private torrent's peers are not passed on, nor brought together.
+            let passes_on = matches!(name.as_str(), "ut_pex" | "ut_holepunch");
+            if passes_on && *id != 0 && self.torrent.is_private() {
                 continue;
             }
             out.integer(name, *id);

@@ -50,6 +50,11 @@ impl Peer {
         self.extension_id(&Extension::Holepunch).filter(|_| self.phase == Phase::Open)
     }
 
+    /// Whether nothing is known to which a hole would lead.
+    const fn cannot_be_dialled(&self) -> bool {
+        self.incoming && !self.over_utp && self.listen_address.is_none()
+    }
+
     /// Where a hole to the peer leads: packets over uTP come from the port at which it listens.
     fn punched_address(&self) -> SocketAddr {
         match self.incoming && !self.over_utp {
@@ -128,8 +133,12 @@ impl Session {
         let result = match target {
             _ if is_nobody => Err(HolepunchError::NoSuchPeer),
             _ if endpoint == asker_address || own == Some(endpoint) => Err(HolepunchError::NoSelf),
+            // Nobody could dial it: it called over TCP, and did not say where it listens.
+            _ if asker.cannot_be_dialled() => Err(HolepunchError::NoSuchPeer),
             None => Err(HolepunchError::NotConnected),
-            Some(target) if target.holepunch_id().is_none() => Err(HolepunchError::NoSupport),
+            Some(target) if target.holepunch_id().is_none() || target.cannot_be_dialled() => {
+                Err(HolepunchError::NoSupport)
+            }
             Some(target) => Ok((target.stream, target.punched_address())),
         };
         let told = match result {

@@ -44,7 +44,7 @@ struct AskedHashes {
 impl LayerFetch {
     /// What is to be fetched of the torrent with this info dictionary; `None` where nothing is, or where it cannot be read, or
     /// has more pieces than is borne: then its reader will say so.
-    fn of(info: &[u8]) -> Option<Self> {
+    fn of(info: &[u8], now: Timestamp) -> Option<Self> {
         let file = Bytes::from([b"d4:info", info, b"e"].concat());
         let admit = |files| match files > MAX_FILES {
             true => Err(DecodeError::new(0, "fewer files")),
@@ -71,7 +71,9 @@ impl LayerFetch {
         }
         // What else is missing nobody can give.
         let is_of_use = !unasked.is_empty();
-        is_of_use.then(|| Self { files, unasked, asked: Vec::new(), came: BTreeMap::new(), until: None })
+        // The pieces of a hybrid torrent have hashes of version 1 as well.
+        let until = torrent.has_all_hashes().then_some(now + HYBRID_WAIT);
+        is_of_use.then(|| Self { files, unasked, asked: Vec::new(), came: BTreeMap::new(), until })
     }
 
     /// Whether the torrent is begun without them.
@@ -172,13 +174,9 @@ impl Core {
     pub(super) fn take_info(&mut self, info: Bytes) {
         let Torrent::Wanted(hashes, fetch) = &mut self.torrent else { return };
         // Without its hash of version 2 no connection is of version 2.
-        let layers = if hashes.v2().is_some() { LayerFetch::of(&info) } else { None };
+        let layers = if hashes.v2().is_some() { LayerFetch::of(&info, self.now) } else { None };
         match layers {
-            Some(mut layers) => {
-                // The pieces of a hybrid torrent have hashes of version 1 as well.
-                layers.until = hashes.v1().map(|_| self.now + HYBRID_WAIT);
-                fetch.await_layers(layers);
-            }
+            Some(layers) => fetch.await_layers(layers),
             None => self.outputs.push_back(Output::Metadata(info, PieceLayers::new())),
         }
     }

@@ -180,8 +180,8 @@ pub(super) struct PexState {
 pub(super) struct ReceivingBlock {
     pub(super) block: Block,
     pub(super) begun_at: Timestamp,
-    /// The time from the request to the first bytes.
-    pub(super) waited: Duration,
+    /// The time from the request to the first bytes; `None` where the request had ended before.
+    pub(super) waited: Option<Duration>,
 }
 
 /// What is known of a connection when it begins.

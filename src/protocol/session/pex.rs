@@ -121,11 +121,11 @@ impl Core {
         let is_of_use = |peer: &&PexPeer| !(takes_nothing && peer.flags & PexPeer::SEED != 0);
         let added: Vec<PexPeer> = pex.added.iter().take(MAX_PEX_PEERS).filter(is_of_use).copied().collect();
         self.swarm.forget_dials(now);
-        let source = PeerSource::Peer(peer.address.ip());
-        self.swarm.learn(source, added.iter().map(|peer| peer.address));
+        let teller = peer.address.ip();
+        self.swarm.learn(PeerSource::Peer(teller), added.iter().map(|peer| peer.address));
         for peer in &added {
             let has = |flag| peer.flags & flag != 0;
-            self.swarm.note_told(peer.address, has(PexPeer::UTP), has(PexPeer::HOLEPUNCH));
+            self.swarm.note_told(teller, peer.address, has(PexPeer::UTP), has(PexPeer::HOLEPUNCH));
         }
         if self.config.profile.encryption.policy == EncryptionPolicy::Off {
             return;

@@ -441,8 +441,12 @@ impl Picker {
     /// A peer that was released from a block gives again; whether the block is of use still.
     pub(super) fn ask_again(&mut self, block: Block, stream: SessionStreamId) -> bool {
         let started = self.states.get(block.index.0 as usize) == Some(&PieceState::Started);
-        let Some(partial) = self.partials.get_mut(&block.index).filter(|_| started) else { return false };
-        let useful = partial.is_for(stream) && partial.ask_again(block.begin / self.block_length, stream);
+        // What begins elsewhere, or has another length, is none of the blocks that peers are asked for.
+        let is_ours = self.block(block.index, block.begin / self.block_length) == block;
+        let partial = self.partials.get_mut(&block.index).filter(|_| started && is_ours);
+        let Some(partial) = partial else { return false };
+        let useful =
+            partial.takes_unasked_of(stream) && partial.ask_again(block.begin / self.block_length, stream);
         if partial.unasked() == 0 {
             self.open.remove(&block.index);
         }

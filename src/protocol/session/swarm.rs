@@ -71,11 +71,12 @@ struct KnownPeer {
     /// Whether both ways were tried, and neither led to a handshake so far.
     both_ways: bool,
     not_before: Option<Timestamp>,
-    /// Whether it is said to take uTP, and to speak holepunch.
+    /// Whether it is said to take uTP.
     takes_utp: bool,
     /// Whether it ended its connections over TCP before its handshake, so that it is dialled over uTP alone.
     refuses_tcp: bool,
-    speaks_holepunch: bool,
+    /// The host that said last that it speaks holepunch: it may be the relay.
+    relay: Option<IpAddr>,
     /// Whether a relay was asked to bring us together, and whether one did.
     relay_asked: bool,
     punched: bool,
@@ -93,7 +94,7 @@ impl KnownPeer {
             not_before: None,
             takes_utp: false,
             refuses_tcp: false,
-            speaks_holepunch: false,
+            relay: None,
             relay_asked: false,
             punched: false,
         }
@@ -144,9 +145,12 @@ impl Swarm {
         self.named.iter().chain(&self.passed_on).filter_map(|address| self.known.get(address))
     }
 
-    /// Whether one of these was not given up.
-    pub(super) fn any_hopeful(&self) -> bool {
-        self.known_waiting().any(|known| self.once || known.failures < MAX_FAILURES)
+    /// Whether one of these was not given up, and may be dialled by a time, where there is one.
+    pub(super) fn any_hopeful(&self, by: Option<Timestamp>) -> bool {
+        self.known_waiting().any(|known| {
+            let is_soon = by.is_none_or(|by| known.not_before.is_none_or(|at| at <= by));
+            self.once || known.failures < MAX_FAILURES && is_soon
+        })
     }
 
     pub(super) fn known(&self) -> usize {
@@ -375,6 +379,11 @@ impl Swarm {
         let Some(known) = self.known.get_mut(&address) else { return };
         known.connected = false;
         known.failures = if useful { 1 } else { known.failures + 1 };
+        // Who is of no use over uTP either may only have been full: then TCP comes first again.
+        known.refuses_tcp &= useful;
+        if useful {
+            (known.relay_asked, known.punched) = (false, false);
+        }
         let wait = match useful {
             true => AGAIN,
             false => {
@@ -396,13 +405,18 @@ impl Swarm {
         }
     }
 
-    /// A peer that was not dialled yet is said to take uTP, or to speak holepunch.
-    pub(super) fn note_told(&mut self, address: SocketAddr, takes_utp: bool, speaks_holepunch: bool) {
-        if let Some(known) =
-            self.known.get_mut(&address).filter(|known| !known.connected && known.failures == 0)
-        {
-            known.takes_utp |= takes_utp;
-            known.speaks_holepunch |= speaks_holepunch;
+    /// A peer at `teller` says that a peer takes uTP, which counts while it was not dialled yet, or speaks holepunch.
+    pub(super) fn note_told(
+        &mut self,
+        teller: IpAddr,
+        address: SocketAddr,
+        takes_utp: bool,
+        speaks_holepunch: bool,
+    ) {
+        let Some(known) = self.known.get_mut(&address) else { return };
+        known.takes_utp |= takes_utp && !known.connected && known.failures == 0;
+        if speaks_holepunch {
+            known.relay = Some(teller);
         }
     }
 
@@ -436,11 +450,7 @@ impl Swarm {
 
     /// The host that may bring us together with a peer, where none was asked yet: it named the peer as one that speaks holepunch.
     pub(super) fn relay_to(&self, address: SocketAddr) -> Option<IpAddr> {
-        let known = self.known.get(&address).filter(|known| known.speaks_holepunch && !known.relay_asked)?;
-        match known.source {
-            PeerSource::Peer(host) => Some(host),
-            _ => None,
-        }
+        self.known.get(&address).filter(|known| !known.relay_asked)?.relay
     }
 
     /// A relay was asked to bring us together with a peer.
@@ -587,9 +597,9 @@ mod tests {
         swarm.learn(PeerSource::Tracker, [at(1)]);
         assert_eq!(swarm.next(now, true), None);
         // Nobody hopes for it, and it takes nobody's place.
-        assert_eq!((swarm.waiting(), swarm.any_hopeful()), (1, false));
+        assert_eq!((swarm.waiting(), swarm.any_hopeful(None)), (1, false));
         swarm.learn(PeerSource::Tracker, [at(2)]);
-        assert!(swarm.any_hopeful());
+        assert!(swarm.any_hopeful(None));
         assert_eq!(swarm.next(now, true), Some(at(2)));
         swarm.note_gone(at(2), true, now);
         assert_eq!(swarm.next(now + Duration::from_secs(3600), true), Some(at(1)));

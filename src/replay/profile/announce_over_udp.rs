@@ -1,5 +1,7 @@
 //! What a reference shows of its client's announces to trackers over UDP.
 
+use std::collections::BTreeSet;
+
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::udp::{AnnounceRequest, Packet};
 use bittrace_trace::{Body, Side};
@@ -66,6 +68,8 @@ impl Learner<'_> {
         let announce = &first.announce;
         // Over HTTP it has said all this already.
         if self.learnt.evidence.is_empty() {
+            let hashes: BTreeSet<_> = said.iter().map(|one| one.announce.info_hash).collect();
+            self.learnt.profile.announce.both_hashes = hashes.len() > 1;
             let completed = said.iter().find(|one| one.announce.event() == Some(Event::Completed));
             let shown = completed.or_else(|| said.iter().find(|one| one.announce.left == 0));
             self.learnt.profile.announce.says_completed = completed.is_some() || shown.is_none();

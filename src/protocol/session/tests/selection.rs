@@ -168,7 +168,7 @@ fn a_link_chooses_files_unless_the_settings_do() {
 fn a_session_without_the_wanted_files_ends_at_once() {
     let mut stage = Stage::new(choosing("3"), folder(), &[]);
     assert_said(stage.said(), lines!["done"]);
-    // Files without a byte are there at once.
+    // One that has every piece has the wanted files.
     let have = (0..4).map(PieceIndex);
     let identity = crate::session::Identity::new(crate::PeerId(*OUR_ID), 1, 1);
     let session = Session::new(choosing("b"), stage.torrent.clone(), identity, have, stage.now);

@@ -88,6 +88,26 @@ fn a_block_that_comes_late_is_taken_unless_another_peer_sent_it() {
     assert_eq!(stage.session.status(stage.now).wasted, 16_384);
 }
 
+/// One that is not waited for sends what nobody asked for: another length, or from within a block on.
+#[test]
+fn late_bytes_that_are_no_block_are_not_taken() {
+    for (begin, length) in [(0, 32_768), (0, 0), (0, 100), (100, 16_384), (16_384, 100)] {
+        let mut stage = stage();
+        stage.receive(2, &UNCHOKE);
+        stage.receive(4, &UNCHOKE);
+        stage.receive(2, &CHOKE);
+        stage.wait(12.0);
+        let late = stage.block(0, begin, length);
+        stage.receive(2, &late);
+        let status = stage.session.status(stage.now);
+        assert_eq!(status.wasted, u64::from(length), "{begin} {length}");
+        stage.receive(4, &stage.block(1, 0, 7_232));
+        stage.receive(4, &stage.block(0, 0, 16_384));
+        stage.receive(4, &stage.block(0, 16_384, 16_384));
+        assert!(stage.session.is_complete(), "{begin} {length}");
+    }
+}
+
 #[test]
 fn others_are_told_of_a_piece_they_lack() {
     let mut stage = stage();
