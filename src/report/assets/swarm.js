@@ -84,7 +84,7 @@ function drawSwarmRow(pen, row, top) {
     for (const [t, sum] of row.steps) {
         const x = Math.max(from, clip(pen.x(t)));
         shape.lineTo(x, y);
-        y = base - (full * sum) / Math.max(1, row.most);
+        y = base - (full * Math.min(row.most, sum)) / Math.max(1, row.most);
         shape.lineTo(x, y);
     }
     shape.lineTo(to, y);

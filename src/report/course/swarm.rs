@@ -124,7 +124,7 @@ impl SwarmSeen {
         }
         let count = count(torrent);
         match record.peer_message() {
-            Some(Message::Have(piece)) => self.has(speaker, piece.0, count, t),
+            Some(Message::Have(piece)) => drop(self.has(speaker, piece.0, count, t)),
             Some(Message::Bitfield(bits)) => {
                 let set = bits.iter().enumerate().filter(|(_, byte)| **byte != 0);
                 for (at, byte) in set {
@@ -147,7 +147,10 @@ impl SwarmSeen {
     pub(super) fn gave(&mut self, record: &Record, bytes: u64) {
         let place = |address| self.by_address.get(&address).map(|at| *at as u32);
         let ends = (place(record.source.ip()), place(record.destination.ip()));
-        let (Some(from), Some(to)) = ends else { return };
+        let (Some(from), Some(to)) = ends else {
+            self.other += if self.rows.len() >= HOSTS { bytes } else { 0 };
+            return;
+        };
         let is_new = !self.given.contains_key(&(from, to));
         match is_new && self.given.len() >= PAIRS {
             true => self.other += bytes,
@@ -203,26 +206,28 @@ impl SwarmSeen {
 
     /// A host has all pieces, `count` of them.
     fn has_all(&mut self, host: Option<usize>, count: u32, t: Micros) {
-        if host.is_some_and(|host| self.rows[host].count < count) {
-            (0..count).for_each(|piece| self.has(host, piece, Some(count), t));
+        let kept = count.min(PIECES);
+        if host.is_some_and(|host| self.rows[host].count < kept) {
+            // Where there is no room for one, there is none for the next.
+            let _ = (0..kept).all(|piece| self.has(host, piece, Some(count), t));
         }
     }
 
-    /// A host has a piece of a torrent with `count` pieces, where that is known.
-    fn has(&mut self, host: Option<usize>, piece: u32, count: Option<u32>, t: Micros) {
-        let Some(host) = host.filter(|_| piece < count.unwrap_or(PIECES).min(PIECES)) else { return };
+    /// A host has a piece of a torrent with `count` pieces, where that is known; whether there is room for that.
+    fn has(&mut self, host: Option<usize>, piece: u32, count: Option<u32>, t: Micros) -> bool {
+        let Some(host) = host.filter(|_| piece < count.unwrap_or(PIECES).min(PIECES)) else { return false };
         let host = &mut self.rows[host];
         let (word, bit) = (piece as usize / 64, 1 << (piece % 64));
         if word >= host.has.len() {
             let more = (word + 1 - host.has.len()) * size_of::<u64>();
             if self.set_bytes + more > SET_BYTES {
-                return;
+                return false;
             }
             self.set_bytes += more;
             host.has.resize(word + 1, 0);
         }
         if host.has[word] & bit != 0 {
-            return;
+            return true;
         }
         host.has[word] |= bit;
         host.count += 1;
@@ -232,10 +237,15 @@ impl SwarmSeen {
         let bin = self.bins.of(t);
         match host.got.last_mut() {
             Some((last, got)) if *last == bin => *got += 1,
-            _ => host.got.push((bin, 1)),
+            // Times may run back.
+            _ => match host.got.binary_search_by_key(&bin, |(at, _)| *at) {
+                Ok(at) => host.got[at].1 += 1,
+                Err(at) => host.got.insert(at, (bin, 1)),
+            },
         }
         self.named = self.named.max(piece + 1);
         self.copies.add(piece, bin);
+        true
     }
 
     /// What was seen. `names` are those of the capture.
@@ -386,6 +396,16 @@ impl SwarmRow {
 
 impl CopiesSeen {
     fn add(&mut self, piece: u32, bin: u32) {
+        self.fit(piece);
+        let row = self.per_row.of(piece.into()) as usize;
+        if row >= self.rows.len() {
+            self.rows.resize_with(row + 1, BTreeMap::new);
+        }
+        *self.rows[row].entry(bin).or_default() += 1;
+    }
+
+    /// Has each row stand for more pieces, until there is one for this piece.
+    fn fit(&mut self, piece: u32) {
         for _ in 0..self.per_row.fit(piece.into()) {
             let mut pairs = std::mem::take(&mut self.rows).into_iter();
             while let Some(mut row) = pairs.next() {
@@ -395,17 +415,13 @@ impl CopiesSeen {
                 self.rows.push(row);
             }
         }
-        let row = self.per_row.of(piece.into()) as usize;
-        if row >= self.rows.len() {
-            self.rows.resize_with(row + 1, BTreeMap::new);
-        }
-        *self.rows[row].entry(bin).or_default() += 1;
     }
 
     /// The rows of so many pieces.
     fn finish(mut self, pieces: u32) -> Copies {
+        self.fit(pieces.saturating_sub(1));
         let per_row = u32::try_from(self.per_row.width()).unwrap_or(u32::MAX);
-        self.rows.resize_with((pieces.div_ceil(per_row) as usize).max(self.rows.len()), BTreeMap::new);
+        self.rows.resize_with(pieces.div_ceil(per_row) as usize, BTreeMap::new);
         let (t, got) = self.rows.into_iter().map(|row| row.into_iter().unzip()).unzip();
         Copies { per_row, t, got }
     }

@@ -109,6 +109,33 @@ fn many_hosts_are_folded_by_their_names_and_the_rest_together() {
 }
 
 #[test]
+fn a_torrent_of_more_pieces_than_are_told_apart_costs_no_more() {
+    for message in [have(0), Message::HaveAll] {
+        let messages = vec![said(1, 2, message), said(2, 3, have(1)), said(3, 1, Message::HaveAll)];
+        let mut swarm = SwarmSeen::new();
+        for (second, record) in messages.iter().enumerate() {
+            swarm.add(record, &PiecesSeen::new(&[]), second as Micros * 1_000_000);
+        }
+        let swarm = swarm.finish(&[], &Hosts::default(), Some(u32::MAX)).expect("a network");
+        assert!(swarm.copies.t.len() <= PIECE_ROWS as usize, "{}", swarm.copies.t.len());
+    }
+}
+
+/// Records whose times run back and forth.
+#[test]
+fn what_a_host_got_is_told_by_time_however_times_run() {
+    let mut swarm = SwarmSeen::new();
+    swarm.add(&said(2, 3, have(0)), &PiecesSeen::new(&[]), 0);
+    for piece in 0..2_000 {
+        let at = if piece % 2 == 0 { 0 } else { 1_000_000_000 };
+        swarm.add(&said(1, 2, have(piece)), &PiecesSeen::new(&[]), at);
+    }
+    let swarm = swarm.finish(&[], &Hosts::default(), None).expect("a network");
+    assert_eq!(swarm.rows[0].got, [1_000, 1_000]);
+    assert!(swarm.rows[0].t.is_sorted());
+}
+
+#[test]
 fn what_strangers_say_is_bounded() {
     let mut messages: Vec<_> = (0..12_000).map(|host| said(host, host + 1, have(0))).collect();
     messages.push(said(1, 2, have(u32::MAX)));
