@@ -253,7 +253,8 @@ impl<'a> World<'a> {
     /// A host goes: a session says so to others first, a stranger to nobody.
     fn leave_by_itself(&mut self, number: HostId) -> Result<(), LabError> {
         match self.hosts[number as usize].pestering {
-            Some(_) => self.gone(number),
+            Some(_) if self.hosts[number as usize].presence == Presence::There => self.gone(number),
+            Some(_) => Ok(()),
             None => self.tell(number, Input::Stop),
         }
     }

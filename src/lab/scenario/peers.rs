@@ -95,6 +95,9 @@ impl PeerGroup {
         if self.role == Role::Leecher && self.behaviour.is_stranger() {
             return Err("a host that is no client takes no file: its role is \"seed\"".to_owned());
         }
+        if self.behaviour.is_stranger() && matches!(self.leave, Departure::Exponential(_)) {
+            return Err("a host that is no client leaves \"after 600 s\", or never".to_owned());
+        }
         if self.role == Role::Seed && self.leave == Departure::WhenDone {
             return Err(
                 "a seed has the file when it comes: it leaves \"after 600 s\" or \"exp 1000 s\"".to_owned()

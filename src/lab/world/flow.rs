@@ -115,7 +115,7 @@ impl World<'_> {
         let host = &mut self.hosts[number as usize];
         host.sent += count as u64;
         // What a link without a limit carries says nothing of how well links are used.
-        if number != TRACKER && host.up.rate.0.is_finite() {
+        if number != TRACKER && host.pestering.is_none() && host.up.rate.0.is_finite() {
             self.measures.note_sent(count);
         }
         let Some(connection) = self.connections.get(id.connection) else { return Ok(()) };

@@ -169,7 +169,9 @@ impl World<'_> {
     /// Counts what a link could have carried up to now.
     pub(super) fn settle_capacity(&mut self, number: HostId) {
         let host = &mut self.hosts[number as usize];
-        if host.presence == Presence::There && host.up.rate.0.is_finite() {
+        // A stranger's link is none of those that clients share.
+        let counts = host.presence == Presence::There && host.pestering.is_none();
+        if counts && host.up.rate.0.is_finite() {
             host.capacity += host.up.rate.0 * self.now.seconds_since(host.capacity_since).max(0.0);
         }
         host.capacity_since = self.now;
@@ -196,7 +198,7 @@ impl World<'_> {
             if host.role == Role::Seed {
                 sample.given_by_seeds += host.content_sent;
             }
-            if host.presence == Presence::There {
+            if host.presence == Presence::There && host.pestering.is_none() {
                 match host.role == Role::Seed || host.done_at.is_some() {
                     true => sample.seeds += 1,
                     false => sample.leechers += 1,

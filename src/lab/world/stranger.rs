@@ -122,7 +122,9 @@ impl World<'_> {
         let Some(kind) = host.pestering else { return Ok(()) };
         host.turns += 1;
         let mut peer_id = *b"-XX0000-000000000000";
-        peer_id[12..].copy_from_slice(format!("{:08}", host.turns % 100_000_000).as_bytes());
+        // Two of them have no name in common: a client keeps one connection with a name.
+        let name = format!("{:04}{:08}", number % 10_000, host.turns % 100_000_000);
+        peer_id[8..].copy_from_slice(name.as_bytes());
         let metainfo = &self.content.metainfo;
         let handshake =
             Handshake { reserved: [0; 8], info_hash: metainfo.info_hash, peer_id: PeerId(peer_id) };

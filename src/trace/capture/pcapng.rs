@@ -241,7 +241,10 @@ impl PcapNg {
         for option in options(&interface.options) {
             match (option.code, option.as_bytes()) {
                 (OptionCode::IfTsresol, Ok(&[resolution, ..])) => clock.set_resolution(resolution),
-                (OptionCode::IfName, Ok(name)) => self.is_between_hosts |= name == BETWEEN_HOSTS.as_bytes(),
+                // Before the first packet alone: who reads ahead sees later interfaces sooner than others do.
+                (OptionCode::IfName, Ok(name)) if self.last == Timestamp::EPOCH => {
+                    self.is_between_hosts |= name == BETWEEN_HOSTS.as_bytes();
+                }
                 (OptionCode::IfTsoffset, Ok(value)) if value.len() == 8 => {
                     let (first, second) = (self.order.u32(value, 0), self.order.u32(value, 4));
                     let (high, low) = match self.order {

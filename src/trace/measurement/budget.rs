@@ -50,7 +50,7 @@ impl MeasurementLimits {
     const LITTLE: Self = Self { spans: 16, segments: 16, acknowledgements: 16, holes: 8, ranges: 16 };
 }
 
-/// Bytes that all connections may take for being measured. Those that come then take about 2 KiB more each.
+/// Bytes that all connections may take for being measured. Those that come then take a few KiB more each.
 const BUDGET: usize = 64 << 20;
 
 #[cfg(test)]
