@@ -73,6 +73,16 @@ struct LinkedStream {
     unsent: [usize; 2],
     /// When the peer writes last.
     last: Timestamp,
+    /// What the peer said before it accepted the connection.
+    early: Vec<Bytes>,
+    /// Whether the client has said anything.
+    has_said: bool,
+}
+
+impl LinkedStream {
+    const fn new(far: SocketAddr, theirs: Option<SessionStreamId>, now: Timestamp) -> Self {
+        Self { far, theirs, unsent: [0; 2], last: now, early: Vec::new(), has_said: false }
+    }
 }
 
 /// What is under way, or is to be done later.
@@ -128,7 +138,7 @@ impl UtpLink {
         self.pass(now);
         let far = conversation.far();
         self.port(conversation).dialled.push_back(stream);
-        self.streams.insert(stream, LinkedStream { far, theirs: None, unsent: [0; 2], last: now });
+        self.streams.insert(stream, LinkedStream::new(far, None, now));
         self.near.open(stream, far);
     }
 
@@ -149,6 +159,7 @@ impl UtpLink {
         self.pass(now);
         if let Some(line) = self.streams.get_mut(&stream) {
             line.unsent[NEAR] += bytes.len();
+            line.has_said = true;
             self.near.write(stream, bytes);
         }
     }
@@ -175,6 +186,7 @@ impl UtpLink {
         let Some(line) = self.streams.remove(&stream) else { return };
         self.near.close(stream);
         if line.theirs.is_none()
+            && !line.has_said
             && let Some(port) = self.far.get_mut(&line.far)
         {
             port.dialled.retain(|dialled| *dialled != stream);
@@ -234,12 +246,13 @@ impl UtpLink {
                     }
                 }
                 Passage::Write(stream, bytes) => {
-                    if let Some(line) = self.streams.get_mut(&stream)
-                        && let Some(theirs) = line.theirs
-                        && let Some(port) = self.far.get_mut(&line.far)
-                    {
-                        line.unsent[FAR] += bytes.len();
-                        port.mux.write(theirs, bytes);
+                    let Some(line) = self.streams.get_mut(&stream) else { continue };
+                    match (line.theirs, self.far.get_mut(&line.far)) {
+                        (Some(theirs), Some(port)) => {
+                            line.unsent[FAR] += bytes.len();
+                            port.mux.write(theirs, bytes);
+                        }
+                        _ => line.early.push(bytes),
                     }
                 }
             }
@@ -276,8 +289,7 @@ impl UtpLink {
                 let Some(port) = self.far.get_mut(&far) else { return };
                 let Some(theirs) = port.calling.pop_front() else { return };
                 port.near.insert(theirs, stream);
-                let line = LinkedStream { far, theirs: Some(theirs), unsent: [0; 2], last: self.now };
-                self.streams.insert(stream, line);
+                self.streams.insert(stream, LinkedStream::new(far, Some(theirs), self.now));
                 self.events.push_back(LinkEvent::Called(stream, far));
             }
             MuxOutput::Received(stream, bytes) => {
@@ -308,6 +320,10 @@ impl UtpLink {
                 port.near.insert(theirs, stream);
                 if let Some(line) = self.streams.get_mut(&stream) {
                     line.theirs = Some(theirs);
+                    for bytes in std::mem::take(&mut line.early) {
+                        line.unsent[FAR] += bytes.len();
+                        port.mux.write(theirs, bytes);
+                    }
                 }
             }
             MuxOutput::Opened(..) => {}

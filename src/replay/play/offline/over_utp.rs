@@ -47,8 +47,12 @@ impl<'a> Simulation<'a> {
                 if let Input::Received(..) = input {
                     self.last = now;
                 }
+                let over = match &input {
+                    Input::Closed(stream, _) => self.lines.remove(stream),
+                    _ => None,
+                };
                 self.session.handle(now, input);
-                Ok(())
+                over.map_or(Ok(()), |line| self.part(line))
             }
             LinkEvent::Called(stream, far) => {
                 if let Some(line) = self.calling.get_mut(&far).and_then(|calling| calling.pop_front()) {

@@ -48,6 +48,8 @@ impl ReplayPeer {
     pub(super) fn answer_hash_requests(&mut self, contents: &RecordedPieces, out: &mut Vec<Bytes>) {
         let mut requested: Vec<HashRange> = self.state.side(self.client()).hash_requests().collect();
         requested.sort_unstable();
+        // The next time the peer speaks it goes on.
+        requested.truncate(MOST_ANSWERS);
         for range in requested {
             let answers = |line: &ScriptedMessage| {
                 !line.said && matches!(line.says, ScriptedKind::Hashes(said) if said == range)
@@ -116,3 +118,6 @@ impl ReplayPeer {
         true
     }
 }
+
+/// How many requests for hashes are answered at once: each answer has up to 16 KiB.
+const MOST_ANSWERS: usize = 64;

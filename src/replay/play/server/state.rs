@@ -258,7 +258,7 @@ impl Shared {
 
     /// Takes a datagram of the client; whether the client may go on.
     pub(super) fn takes_datagram(&mut self, client: SocketAddr, own: SocketAddr, bytes: &[u8]) -> bool {
-        if !self.hears(bytes.len()) {
+        if !self.hears(bytes.len() + RECORDED_WITH) {
             return false;
         }
         let now = self.now();
@@ -441,6 +441,9 @@ impl Shared {
 
 /// How many bytes a client may send in addition to twice the content: no client needs more, and all of them are kept.
 const MOST_HEARD: u64 = 32 << 20;
+
+/// How many bytes the recording takes for a datagram beside its own.
+const RECORDED_WITH: usize = 60;
 
 /// The connection id of a tracker that the reference does not have over UDP.
 const MADE_UP_ID: u64 = 0x6269_7474_7261_6365;

@@ -112,6 +112,11 @@ impl UtpPort {
     fn take(&mut self, from: SocketAddr, datagram: &[u8]) {
         let mut shared = self.shared.borrow_mut();
         if !shared.takes_datagram(from, self.own, datagram) {
+            drop(shared);
+            for (stream, open) in std::mem::take(&mut self.open) {
+                open.room.close();
+                self.mux.abort(stream);
+            }
             return;
         }
         let now = shared.now();
@@ -122,6 +127,17 @@ impl UtpPort {
     fn obey(&mut self, order: UtpOrder) {
         match order {
             UtpOrder::Call(client, called) => {
+                // Those that were not waited for any longer.
+                let left: Vec<_> = self
+                    .calls
+                    .iter()
+                    .filter(|(_, call)| call.is_closed())
+                    .map(|(&stream, _)| stream)
+                    .collect();
+                for stream in left {
+                    self.calls.remove(&stream);
+                    self.mux.abort(stream);
+                }
                 let stream = SessionStreamId(self.called * 2);
                 self.called += 1;
                 self.calls.insert(stream, called);
