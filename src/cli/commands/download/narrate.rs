@@ -193,8 +193,8 @@ impl Narrator {
 
     /// The torrent of a magnet link is known.
     fn described(&self, torrent: &Metainfo, out: &mut Vec<u8>) {
-        let text = format!("\nMetadata received: {}", counted(torrent.info_bytes().len() as u64, "byte"));
-        let _ = writeln!(out, "{}", self.look.paint(styles::PLAIN, &text));
+        let text = format!("Metadata received: {}", counted(torrent.info_bytes().len() as u64, "byte"));
+        let _ = writeln!(out, "\n{}", self.look.paint(styles::PLAIN, &text));
         let _ = write_contents(torrent, self.look, out);
         for fault in torrent.faults.iter().take(FAULTS) {
             let _ = writeln!(out, "{}", self.look.paint(styles::WARN, &fault.to_string()));
