@@ -116,11 +116,11 @@ pub fn free_port() -> u16 {
 /// Waits for what is not ours to signal.
 ///
 /// # Panics
-/// After a minute, with what the log says.
+/// After two minutes, with what the log says: some clients dial again after one when a negotiation failed.
 pub fn wait_until(what: &str, log: &Path, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        if started.elapsed() > Duration::from_secs(60) {
+        if started.elapsed() > Duration::from_secs(120) {
             panic!("{what} takes too long:\n{}", std::fs::read_to_string(log).unwrap_or_default());
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -146,7 +146,7 @@ fn what_stands_on_the_way_to_an_unwanted_file_is_not_followed_and_does_no_harm()
     let elsewhere = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(elsewhere.path(), choosing.path("sub")).unwrap();
     assert_eq!(choosing.downloads("0"), [0, 1, 2, 3]);
-    assert_eq!(all_files(elsewhere.path()), [String::new(); 0]);
+    assert!(all_files(elsewhere.path()).is_empty());
     // Wanted, it is refused.
     assert!(choosing.choose("1").is_err());
 }

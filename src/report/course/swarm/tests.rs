@@ -111,7 +111,7 @@ fn many_hosts_are_folded_by_their_names_and_the_rest_together() {
 #[test]
 fn a_torrent_of_more_pieces_than_are_told_apart_costs_no_more() {
     for message in [have(0), Message::HaveAll] {
-        let messages = vec![said(1, 2, message), said(2, 3, have(1)), said(3, 1, Message::HaveAll)];
+        let messages = [said(1, 2, message), said(2, 3, have(1)), said(3, 1, Message::HaveAll)];
         let mut swarm = SwarmSeen::new();
         for (second, record) in messages.iter().enumerate() {
             swarm.add(record, &PiecesSeen::new(&[]), second as Micros * 1_000_000);
