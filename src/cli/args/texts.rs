@@ -420,9 +420,9 @@ pub(super) const UTP_HELP: &str = "\
 When connections to peers use uTP, a transport over UDP that gives way to other traffic
 
   off      never: connections to peers are over TCP
-  allow    connect over TCP, or first over uTP to peers that others say take it, and the
-           other way as well after a second without an answer; the first to answer is used,
-           and peers that connect may choose (default)
+  allow    connect over TCP, or first over uTP to peers that others say take it, and
+           the other way as well after a second without an answer; the first to
+           answer is used, and peers that connect may choose (default)
   prefer   connect over uTP, and over TCP as well if uTP has not answered after a second
   require  always: no connections to peers over TCP
 
