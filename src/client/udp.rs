@@ -197,7 +197,8 @@ impl UdpPort {
                 alone = alone.saturating_sub(1);
                 continue;
             };
-            let count = self.burst(if alone > 0 { 1 } else { socket.state.max_gso_segments() });
+            let most = socket.state.max_gso_segments().min(MOST_IN_BURST);
+            let count = self.burst(if alone > 0 { 1 } else { most });
             match socket.send(to, &self.burst, size, fragment) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_full = true;
@@ -282,6 +283,10 @@ impl Network {
 const MAX_UNSENT: usize = 1_024;
 /// How many datagrams leave, or are told of, together: a call of the system, or a step of the driver, costs more than one.
 const MOST_AT_ONCE: usize = 64;
+/// How many datagrams the system is given at once. With many, the last of them find the receiver's buffer full, and what is lost at the
+/// end is missed only after half a second: libtorrent took 13 to 17 MiB/s in bursts of 4, 5 to 15 in bursts of 8 and 16, and next to
+/// nothing in bursts of 64.
+const MOST_IN_BURST: usize = 4;
 /// The most bytes that leave together: what an IPv4 packet with its headers can count.
 const LARGEST_BURST: usize = 65_535 - 20 - 8;
 /// In how many parts what comes is read. Each part has room for the largest datagram.
