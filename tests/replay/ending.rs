@@ -1,11 +1,8 @@
 //! How a run ends, and that nothing of a client outlives it.
 
-use std::process::Command;
-
-use bittrace_testing::command;
 use bittrace_testing::programs::{has_path, is_there};
 
-use crate::{BITTRACE, capture, run};
+use crate::run;
 
 #[test]
 fn a_client_that_dies_ends_the_run_with_what_was_seen() {
@@ -42,7 +39,12 @@ fn runs(process: &str) -> bool {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_client_and_its_children_end_with_bittrace_however_that_ends() {
+    use std::process::Command;
     use std::time::{Duration, Instant};
+
+    use bittrace_testing::command;
+
+    use crate::{BITTRACE, capture};
 
     // The last child leaves the process group and session, as a program does that goes to the background.
     let script = "echo $$ >> pids; sleep 600 & echo $! >> pids; setsid sh -c 'echo $$ >> pids; sleep 600' & \
