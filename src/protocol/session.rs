@@ -285,7 +285,7 @@ impl Session {
 
     /// Connects to peers while there is room.
     fn connect_peers(&mut self, now: Timestamp) {
-        let core = &mut self.core;
+        let core = &self.core;
         let (most, half_open) = match core.config.single_peer {
             true => (1, 1),
             false => (core.config.max_peers, core.config.max_half_open),
@@ -293,9 +293,8 @@ impl Session {
         if core.has_all_wanted() || core.swarm.is_quiet(now) || self.peers.len() >= most {
             return;
         }
-        let connecting = || self.peers.iter().filter(|peer| peer.phase == Phase::Connecting);
-        let mut invented = connecting().filter(|peer| core.swarm.is_invented(peer.address)).count();
-        let mut connecting = connecting().count();
+        let mut invented = self.invented_connecting();
+        let mut connecting = self.peers.iter().filter(|peer| peer.phase == Phase::Connecting).count();
         while self.peers.len() < most && connecting < half_open {
             let takes_invented = invented < MAX_HALF_OPEN_INVENTED;
             let Some(address) = self.core.swarm.next(now, takes_invented) else { return };
@@ -307,6 +306,12 @@ impl Session {
             self.dial(now, address, endpoint);
             connecting += 1;
         }
+    }
+
+    /// How many addresses that no tracker named are being dialled.
+    fn invented_connecting(&self) -> usize {
+        let connecting = self.peers.iter().filter(|peer| peer.phase == Phase::Connecting);
+        connecting.filter(|peer| self.core.swarm.is_invented(peer.address)).count()
     }
 
     /// Connects to a peer.

@@ -117,7 +117,7 @@ pub(super) struct AnnounceFacts {
     /// What trackers have the torrent by that have not heard of it yet.
     pub(super) info_hash: InfoHash,
     /// Everything that they may have it by: both hashes of a hybrid torrent.
-    pub(super) info_hashes: Vec<InfoHash>,
+    pub(super) info_hashes: [Option<InfoHash>; 2],
     pub(super) identity: Identity,
     pub(super) uploaded: u64,
     pub(super) downloaded: u64,
@@ -372,7 +372,7 @@ impl Announcer {
             if self.is_busy(number) {
                 continue;
             }
-            let event = (!self.trackers[number].knows_us).then_some(tracker::Event::Started);
+            let event = self.trackers[number].regular_event();
             let asked = self.asked();
             self.begin(number, event, step);
             free -= usize::from(self.asked() > asked);
@@ -543,11 +543,11 @@ impl Announcer {
             own_address: reply.external_ip,
         };
         let is_regular = is_regular(attempt.event);
+        let least = reply.min_interval.or(reply.interval).unwrap_or(USUAL_INTERVAL);
+        let least = least.clamp(LEAST_INTERVAL, MOST_INTERVAL);
         if tracker.is_twin {
             // Its tracker may be asked sooner than this one: when it refuses the other hash.
-            let pause = reply.min_interval.or(reply.interval).unwrap_or(USUAL_INTERVAL);
-            let pause = pause.clamp(LEAST_INTERVAL, MOST_INTERVAL) - LEAST_INTERVAL;
-            tracker.not_before = Some(step.now + Duration::from_secs(pause));
+            tracker.not_before = Some(step.now + Duration::from_secs(least - LEAST_INTERVAL));
             let url = tracker.url.clone();
             step.outputs.push_back(Output::Event(Event::Announced { url, reply }));
             let is_by_other_hash = self.trackers.iter().any(|one| one.by_other_hash == Some(number));
@@ -560,7 +560,6 @@ impl Announcer {
         // A late answer changes nothing of when the tracker that answered first is asked again.
         if !self.goodbye && (is_first || !is_regular) {
             let interval = reply.interval.unwrap_or(USUAL_INTERVAL).clamp(LEAST_INTERVAL, MOST_INTERVAL);
-            let least = reply.min_interval.unwrap_or(interval).clamp(LEAST_INTERVAL, MOST_INTERVAL);
             let after = |seconds| step.now + Duration::from_secs(seconds);
             self.due = Some((after(interval.max(least)), after(least)));
             // BEP 12: one that answers is moved to the front of its tier.
@@ -674,6 +673,11 @@ impl TrackerState {
     /// What it has the torrent by.
     fn info_hash(&self, facts: &AnnounceFacts) -> InfoHash {
         self.info_hash.unwrap_or(facts.info_hash)
+    }
+
+    /// What an announce says that is due: that we begin, where the tracker does not know us.
+    fn regular_event(&self) -> Option<tracker::Event> {
+        (!self.knows_us).then_some(tracker::Event::Started)
     }
 
     fn is_ready(&self, now: Timestamp) -> bool {

@@ -280,7 +280,7 @@ impl Core {
     ) -> (&mut Announcer, AnnouncerContext<'_>) {
         let facts = AnnounceFacts {
             info_hash: self.torrent.info_hash(),
-            info_hashes: self.torrent.info_hashes(),
+            info_hashes: self.torrent.hashes(),
             identity: self.identity.clone(),
             uploaded: self.totals.uploaded,
             downloaded: self.totals.downloaded,

@@ -104,7 +104,6 @@ impl Core {
         if !peer.download.is_busy() {
             peer.download.last_block_at = now;
         }
-        let end_game_depth = if paced { depth } else { self.end_game_depth(now, peer).min(depth) };
         while peer.download.assigned.expected() < depth
             && peer.download.assigned.len() < most
             && self.unstored < self.config.max_unstored
@@ -123,7 +122,7 @@ impl Core {
             };
             let mut picked = self.picker.pick(&seeker, &choice, &mut self.rng);
             if picked.is_none() && self.picker.is_end_game() {
-                if peer.download.assigned.expected() >= end_game_depth {
+                if !paced && peer.download.assigned.expected() >= self.end_game_depth(now, peer) {
                     // It is asked again when a block has come.
                     return;
                 }
@@ -187,10 +186,12 @@ impl Core {
         block: Block,
     ) -> Result<(), Violation> {
         self.check_block(block)?;
-        let observed = peer.observe_block(now, block);
-        peer.download.receiving = peer.download.assigned.answer(block).then(|| {
-            let waited = Some(observed.answers.map_or(Duration::ZERO, |answered| answered.after));
-            ReceivingBlock { block, begun_at: now, waited }
+        let waited = peer.observe_block(now, block).answers.map(|answered| answered.after);
+        let assigned = peer.download.assigned.answer(block);
+        peer.download.receiving = assigned.then(|| ReceivingBlock {
+            block,
+            begun_at: now,
+            waited: Some(waited.unwrap_or_default()),
         });
         if peer.download.receiving.is_some() {
             return Ok(());
@@ -200,7 +201,6 @@ impl Core {
             Some(left) => {
                 peer.download.tolerated_bytes = left;
                 // A block that the peer was not waited for any longer, and that is missing still, is as good as any.
-                let waited = observed.answers.map(|answered| answered.after);
                 let is_missing = self.picker.ask_again(block, peer.stream);
                 peer.download.receiving =
                     is_missing.then_some(ReceivingBlock { block, begun_at: now, waited });

@@ -160,10 +160,8 @@ impl Session {
     fn punch(&mut self, now: Timestamp, relay: SessionStreamId, endpoint: SocketAddr) {
         let Some(relay) = self.peers.get(relay).map(|peer| peer.address.ip()) else { return };
         let is_connected = self.peers.iter().any(|peer| peer.punched_address() == endpoint);
-        let swarm = &self.core.swarm;
-        let connecting = self.peers.iter().filter(|peer| peer.phase == Phase::Connecting);
-        let invented = connecting.filter(|peer| swarm.is_invented(peer.address)).count();
-        let has_room = invented < MAX_HALF_OPEN_INVENTED && self.peers.len() < self.core.config.max_peers;
+        let has_room = self.invented_connecting() < MAX_HALF_OPEN_INVENTED
+            && self.peers.len() < self.core.config.max_peers;
         self.core.swarm.forget_dials(now);
         if !is_connected && has_room && self.core.swarm.punch(now, PeerSource::Peer(relay), endpoint) {
             self.dial(now, endpoint, Endpoint::UtpPeer(endpoint, UtpDial::Punch));

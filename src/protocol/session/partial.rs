@@ -84,11 +84,7 @@ impl Partial {
     /// Whether a block is taken of which `stream` was not asked, or not any longer: a piece that was corrupt comes from one peer
     /// alone.
     pub(super) fn takes_unasked_of(&self, stream: SessionStreamId) -> bool {
-        match self.reserved {
-            Reserved::No => true,
-            Reserved::ForNext => false,
-            Reserved::For(owner) => owner == stream,
-        }
+        self.reserved != Reserved::ForNext && self.is_for(stream)
     }
 
     /// Lets others have a piece reserved for `stream`; whether it was.

@@ -437,7 +437,15 @@ impl Swarm {
         if !known.refuses_tcp {
             return false;
         }
-        (known.way, known.both_ways, known.connected, known.not_before) = (None, false, false, None);
+        (known.way, known.both_ways) = (None, false);
+        self.dial_first(address);
+        true
+    }
+
+    /// Has a peer whose connection is over dialled before all others.
+    fn dial_first(&mut self, address: SocketAddr) {
+        let Some(known) = self.known.get_mut(&address) else { return };
+        (known.connected, known.not_before) = (false, None);
         if !std::mem::replace(&mut known.waits, true) {
             match known.source.can_be_invented() {
                 false => self.named.push_front(address),
@@ -445,7 +453,6 @@ impl Swarm {
             }
         }
         self.quiet_until = None;
-        true
     }
 
     /// The host that may bring us together with a peer, where none was asked yet: it named the peer as one that speaks holepunch.
@@ -510,15 +517,7 @@ impl Swarm {
             return false;
         }
         known.way = Some(way);
-        known.connected = false;
-        known.not_before = None;
-        if !std::mem::replace(&mut known.waits, true) {
-            match known.source.can_be_invented() {
-                false => self.named.push_front(address),
-                true => self.passed_on.push_front(address),
-            }
-        }
-        self.quiet_until = None;
+        self.dial_first(address);
         true
     }
 

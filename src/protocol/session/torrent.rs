@@ -30,35 +30,34 @@ impl Torrent {
 
     /// What peers have it by that speak version 1, and what those have it by that speak version 2 (BEP 52): both of a hybrid
     /// torrent, and one of any other.
-    fn hashes(&self) -> (Option<InfoHash>, Option<InfoHash>) {
+    pub(super) fn hashes(&self) -> [Option<InfoHash>; 2] {
         match self {
-            Self::Wanted(hashes, _) => (hashes.v1(), hashes.truncated_v2()),
+            Self::Wanted(hashes, _) => [hashes.v1(), hashes.truncated_v2()],
             Self::Known(torrent) => {
                 // Where the file tree contradicts the files, only these count.
                 let has_tree = torrent.geometry.is_none() || torrent.piece_layer().is_some();
                 let v2 = torrent.truncated_v2().filter(|_| has_tree);
-                (torrent.geometry.as_ref().map(|_| torrent.info_hash), v2)
+                [torrent.geometry.as_ref().map(|_| torrent.info_hash), v2]
             }
         }
     }
 
     /// Everything that peers have it by.
     pub(super) fn info_hashes(&self) -> Vec<InfoHash> {
-        let (v1, v2) = self.hashes();
-        v1.into_iter().chain(v2).collect()
+        self.hashes().into_iter().flatten().collect()
     }
 
     /// Whether both versions are spoken with its peers.
     pub(super) fn is_hybrid(&self) -> bool {
-        matches!(self.hashes(), (Some(_), Some(_)))
+        matches!(self.hashes(), [Some(_), Some(_)])
     }
 
     /// Whether a connection whose handshakes come to this info hash is one of version 2; `None` where it is about another
     /// torrent.
     pub(super) fn is_v2(&self, info_hash: InfoHash) -> Option<bool> {
         match self.hashes() {
-            (Some(v1), _) if v1 == info_hash => Some(false),
-            (_, Some(v2)) if v2 == info_hash => Some(true),
+            [Some(v1), _] if v1 == info_hash => Some(false),
+            [_, Some(v2)] if v2 == info_hash => Some(true),
             _ => None,
         }
     }
@@ -66,7 +65,7 @@ impl Torrent {
     /// With what a peer is answered that called by `info_hash`: version 2 is taken where it is offered (BEP 52, "Upgrade Path").
     pub(super) fn answer_to(&self, info_hash: InfoHash, offers_v2: bool) -> InfoHash {
         match self.hashes() {
-            (Some(v1), Some(v2)) if v1 == info_hash && offers_v2 => v2,
+            [Some(v1), Some(v2)] if v1 == info_hash && offers_v2 => v2,
             _ => info_hash,
         }
     }

@@ -4,7 +4,7 @@
 //! but do not move the rounds.
 
 use crate::dial::AddressFamily;
-use crate::tracker;
+use crate::{InfoHash, Timestamp};
 
 use super::{Announcer, AnnouncerContext, Attempt, AttemptStage, Output, ServerUrl, TrackerState};
 
@@ -24,24 +24,19 @@ impl Announcer {
             return;
         }
         tracker.family = attempt.family;
-        let url = tracker.url.clone();
-        let next = self.trackers.len();
-        let twin = *self.trackers[number].twin.get_or_insert(next);
-        if twin == next {
-            let info_hash = self.trackers[number].info_hash;
-            self.trackers.push(TrackerState { is_twin: true, info_hash, ..TrackerState::new(&url) });
-        }
-        let busy = self.is_busy(twin);
-        let state = &mut self.trackers[twin];
-        if busy || !state.is_ready(step.now) {
+        let info_hash = tracker.info_hash;
+        let twin = self.trackers[number].twin.unwrap_or_else(|| self.add_twin(number, info_hash));
+        self.trackers[number].twin = Some(twin);
+        if !self.may_ask(twin, step.now) {
             return;
         }
+        let state = &mut self.trackers[twin];
         if state.family.replace(other).is_some_and(|family| family != other)
             && let Some(link) = state.link.take()
         {
             step.outputs.push_back(Output::Close(link.stream, None));
         }
-        let event = (!state.knows_us).then_some(tracker::Event::Started);
+        let event = state.regular_event();
         self.begin(twin, event, step);
     }
 
@@ -52,19 +47,27 @@ impl Announcer {
         if tracker.is_twin || !step.config.profile.announce.both_hashes {
             return;
         }
-        let other = step.facts.info_hashes.iter().copied().find(|hash| Some(*hash) != tracker.info_hash);
+        let other =
+            step.facts.info_hashes.into_iter().flatten().find(|hash| Some(*hash) != tracker.info_hash);
         let Some(other) = other.filter(|_| tracker.info_hash.is_some()) else { return };
-        let (url, next) = (tracker.url.clone(), self.trackers.len());
-        let number = *self.trackers[number].by_other_hash.get_or_insert(next);
-        if number == next {
-            let info_hash = Some(other);
-            self.trackers.push(TrackerState { is_twin: true, info_hash, ..TrackerState::new(&url) });
+        let twin = tracker.by_other_hash.unwrap_or_else(|| self.add_twin(number, Some(other)));
+        self.trackers[number].by_other_hash = Some(twin);
+        if self.may_ask(twin, step.now) {
+            let event = self.trackers[twin].regular_event();
+            self.begin(twin, event, step);
         }
-        let state = &self.trackers[number];
-        if !self.is_busy(number) && state.is_ready(step.now) {
-            let event = (!state.knows_us).then_some(tracker::Event::Started);
-            self.begin(number, event, step);
-        }
+    }
+
+    /// Adds a twin of a tracker that has the torrent by this; its number.
+    fn add_twin(&mut self, number: usize, info_hash: Option<InfoHash>) -> usize {
+        let url = self.trackers[number].url.clone();
+        self.trackers.push(TrackerState { is_twin: true, info_hash, ..TrackerState::new(&url) });
+        self.trackers.len() - 1
+    }
+
+    /// Whether a twin may be asked, and is not being asked.
+    fn may_ask(&self, twin: usize, now: Timestamp) -> bool {
+        !self.is_busy(twin) && self.trackers[twin].is_ready(now)
     }
 
     /// The torrent turned out to be a hybrid one: trackers that know it by one hash hear of the other.
