@@ -276,8 +276,7 @@ impl CourseBuilder {
         let local_host = local
             .map(|address| LocalHost { address: address.to_string(), client: self.hosts.client(address) });
         let totals = self.sums.totals(summary, pieces.as_ref(), self.lanes.count(), ends.met);
-        let shared = self.swarm.torrent().and_then(|torrent| self.pieces.torrent(torrent));
-        let shared = shared.and_then(|torrent| Some(torrent.placement()?.piece_count()));
+        let shared = self.swarm.torrent().and_then(|torrent| self.pieces.piece_count(torrent));
         let swarm = self.swarm.finish(capture.hosts(), &self.hosts, shared);
         let (hosts, other_hosts, host_by_key) = self.hosts.finish(local);
         let (lanes, other_lanes) = self.lanes.finish(&chosen, &ends, summary, local, clock);

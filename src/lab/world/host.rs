@@ -131,7 +131,7 @@ impl Host {
             role: plan.role,
             address: (address, PORT).into(),
             // Nobody calls a stranger.
-            reachable: plan.reachable && Pestering::of(&plan.behaviour).is_none(),
+            reachable: plan.reachable && !plan.behaviour.is_stranger(),
             presence: Presence::Expected,
             arrives_at,
             stay: match plan.leave {

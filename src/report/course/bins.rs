@@ -1,6 +1,8 @@
 //! Time in bins of one width, from the first packet on. When a moment lies beyond the last bin, the width doubles until
 //! it fits, and who keeps sums by bin folds them.
 
+use std::ops::AddAssign;
+
 use super::data::Micros;
 
 /// The width of bins, of which there are never more than so many.
@@ -82,29 +84,11 @@ pub(super) struct SparseSums {
 impl SparseSums {
     pub(super) fn add(&mut self, bin: u32, amount: u64) {
         self.total += amount;
-        // Records come nearly in the order of time.
-        match self.bins.last_mut() {
-            Some((last, sum)) if *last == bin => *sum += amount,
-            Some((last, _)) if *last > bin => match self.bins.binary_search_by_key(&bin, |(bin, _)| *bin) {
-                Ok(at) => self.bins[at].1 += amount,
-                Err(at) => self.bins.insert(at, (bin, amount)),
-            },
-            _ => self.bins.push((bin, amount)),
-        }
+        add_to_bin(&mut self.bins, bin, amount);
     }
 
     pub(super) fn fold(&mut self, doublings: u32) {
-        if doublings == 0 {
-            return;
-        }
-        for (bin, _) in &mut self.bins {
-            *bin = bin.checked_shr(doublings).unwrap_or(0);
-        }
-        self.bins.dedup_by(|next, kept| {
-            let is_same = next.0 == kept.0;
-            kept.1 += if is_same { next.1 } else { 0 };
-            is_same
-        });
+        fold_bins(&mut self.bins, doublings);
     }
 
     pub(super) const fn total(&self) -> u64 {
@@ -114,6 +98,36 @@ impl SparseSums {
     pub(super) fn iter(&self) -> impl Iterator<Item = (u32, u64)> {
         self.bins.iter().copied()
     }
+}
+
+/// Adds to the sum of a bin, where the bins that have one are ascending.
+pub(super) fn add_to_bin<N: AddAssign + Copy>(bins: &mut Vec<(u32, N)>, bin: u32, amount: N) {
+    // Records come nearly in the order of time.
+    match bins.last_mut() {
+        Some((last, sum)) if *last == bin => *sum += amount,
+        Some((last, _)) if *last > bin => match bins.binary_search_by_key(&bin, |(bin, _)| *bin) {
+            Ok(at) => bins[at].1 += amount,
+            Err(at) => bins.insert(at, (bin, amount)),
+        },
+        _ => bins.push((bin, amount)),
+    }
+}
+
+/// Folds such sums after the width of bins doubled so often.
+pub(super) fn fold_bins<N: AddAssign + Copy>(bins: &mut Vec<(u32, N)>, doublings: u32) {
+    if doublings == 0 {
+        return;
+    }
+    for (bin, _) in &mut *bins {
+        *bin = bin.checked_shr(doublings).unwrap_or(0);
+    }
+    bins.dedup_by(|next, kept| {
+        let is_same = next.0 == kept.0;
+        if is_same {
+            kept.1 += next.1;
+        }
+        is_same
+    });
 }
 
 /// Sums by bin for each of many keys, which are counted from 0. Where together they would take too much memory, those of

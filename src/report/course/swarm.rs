@@ -14,7 +14,7 @@ use bittrace_trace::statistics::PiecesSeen;
 use bittrace_trace::{HostGroups, HostName, Record, Side, rules};
 use foldhash::fast::RandomState;
 
-use super::bins::Bins;
+use super::bins::{Bins, add_to_bin, fold_bins};
 use super::clipped;
 use super::data::{Copies, Micros, Swarm, SwarmRow};
 use super::hosts::Hosts;
@@ -109,11 +109,10 @@ impl SwarmSeen {
         if doublings > 0 {
             self.fold(doublings);
         }
-        let count = |torrent| Some(pieces.torrent(torrent)?.placement()?.piece_count());
         if let Some(torrent) = announced {
             if *self.torrent.get_or_insert(torrent) == torrent {
                 let host = self.place(record.source.ip(), t);
-                self.said_all(host, count(torrent), t);
+                self.said_all(host, pieces.piece_count(torrent), t);
             }
             return;
         }
@@ -122,7 +121,7 @@ impl SwarmSeen {
         if *self.torrent.get_or_insert(torrent) != torrent {
             return;
         }
-        let count = count(torrent);
+        let count = pieces.piece_count(torrent);
         match record.peer_message() {
             Some(Message::Have(piece)) => drop(self.has(speaker, piece.0, count, t)),
             Some(Message::Bitfield(bits)) => {
@@ -160,14 +159,7 @@ impl SwarmSeen {
 
     fn fold(&mut self, doublings: u32) {
         let bin = |bin: u32| bin.checked_shr(doublings).unwrap_or(0);
-        for host in &mut self.rows {
-            host.got.iter_mut().for_each(|(at, _)| *at = bin(*at));
-            host.got.dedup_by(|next, kept| {
-                let is_same = next.0 == kept.0;
-                kept.1 += if is_same { next.1 } else { 0 };
-                is_same
-            });
-        }
+        self.rows.iter_mut().for_each(|host| fold_bins(&mut host.got, doublings));
         for row in &mut self.copies.rows {
             for (at, got) in std::mem::take(row) {
                 *row.entry(bin(at)).or_default() += got;
@@ -235,14 +227,7 @@ impl SwarmSeen {
             host.whole_at = Some(t);
         }
         let bin = self.bins.of(t);
-        match host.got.last_mut() {
-            Some((last, got)) if *last == bin => *got += 1,
-            // Times may run back.
-            _ => match host.got.binary_search_by_key(&bin, |(at, _)| *at) {
-                Ok(at) => host.got[at].1 += 1,
-                Err(at) => host.got.insert(at, (bin, 1)),
-            },
-        }
+        add_to_bin(&mut host.got, bin, 1);
         self.named = self.named.max(piece + 1);
         self.copies.add(piece, bin);
         true

@@ -15,17 +15,14 @@ pub(super) fn write_swarm(course: &Course, html: &mut String) -> fmt::Result {
     if places.is_empty() {
         return Ok(());
     }
-    let about = match swarm.folded {
-        true => format!(
-            "{} in {}; a row gave, a column took; the stronger the shade, the more",
-            counted(swarm.hosts, "host"),
-            counted(swarm.rows.len() as u64, "group")
-        ),
-        false => format!(
-            "{}; a row gave, a column took; the stronger the shade, the more",
-            counted(swarm.hosts, "host")
-        ),
+    let in_groups = match swarm.folded {
+        true => format!(" in {}", counted(swarm.rows.len() as u64, "group")),
+        false => String::new(),
     };
+    let about = format!(
+        "{}{in_groups}; a row gave, a column took; the stronger the shade, the more",
+        counted(swarm.hosts, "host")
+    );
     write!(
         html,
         "<section id=\"swarm\">\n<h2>Who gave whom <span class=\"hint\">{}</span></h2>\n\

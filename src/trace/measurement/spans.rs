@@ -3,6 +3,7 @@
 
 use bittrace_protocol::Timestamp;
 
+use super::direction::elapsed;
 use super::{TransportSpan, TransportState};
 
 /// Takes down what a direction does.
@@ -51,7 +52,13 @@ impl SpanRecorder {
             return self.change_any(at, state, most);
         }
         // As `change_any`, where the open span lasted and there is room for it.
-        self.nanos[self.open.state as usize] += nanos(self.counted_to, at);
+        self.begin_next(at, state);
+    }
+
+    /// The open span lasted until `at`, and another follows.
+    #[inline(always)]
+    fn begin_next(&mut self, at: Timestamp, state: TransportState) {
+        self.nanos[self.open.state as usize] += elapsed(self.counted_to, at);
         self.counted_to = at;
         self.done.push(TransportSpan { to: at, ..self.open });
         self.open = TransportSpan { from: at, to: at, state, bytes: 0, retransmitted: 0 };
@@ -81,10 +88,7 @@ impl SpanRecorder {
         let at = at.max(self.open.from).max(self.counted_to);
         let lasted = at > self.open.from;
         if lasted {
-            self.nanos[self.open.state as usize] += nanos(self.counted_to, at);
-            self.counted_to = at;
-            self.done.push(TransportSpan { to: at, ..self.open });
-            self.open = TransportSpan { from: at, to: at, bytes: 0, retransmitted: 0, ..self.open };
+            self.begin_next(at, self.open.state);
         }
         lasted
     }
@@ -113,7 +117,7 @@ impl SpanRecorder {
         for span in self.done.split_off(first) {
             let [before, within, after] = split(span, from, to.max(from));
             // A span that was joined may have spent less in its state than it lasted.
-            let moved = nanos(within.from, within.to).min(self.nanos[span.state as usize]);
+            let moved = elapsed(within.from, within.to).min(self.nanos[span.state as usize]);
             self.nanos[span.state as usize] -= moved;
             self.nanos[state as usize] += moved;
             self.append(before);
@@ -210,7 +214,7 @@ impl SpanRecorder {
 /// over is a time in which nothing new came: its bytes lie before or after, evenly where it is not known.
 fn split(span: TransportSpan, from: Timestamp, to: Timestamp) -> [TransportSpan; 3] {
     let (from, to) = (from.clamp(span.from, span.to), to.clamp(span.from, span.to));
-    let (before, after) = (nanos(span.from, from), nanos(to, span.to));
+    let (before, after) = (elapsed(span.from, from), elapsed(to, span.to));
     let share = |count: u64| {
         let whole = u128::from(before) + u128::from(after);
         match (u128::from(count) * u128::from(before)).checked_div(whole) {
@@ -234,11 +238,7 @@ const SAMPLE: usize = 128;
 
 /// How long a span lasted, nanoseconds.
 fn length(span: &TransportSpan) -> u64 {
-    nanos(span.from, span.to)
-}
-
-fn nanos(from: Timestamp, to: Timestamp) -> u64 {
-    if to > from { to.as_nanos().wrapping_sub(from.as_nanos()).cast_unsigned() } else { 0 }
+    elapsed(span.from, span.to)
 }
 
 #[cfg(test)]
@@ -323,8 +323,8 @@ mod tests {
         assert!(spans.len() <= 9, "{:?}", told(&spans));
         assert_eq!(spans.iter().map(|span| span.bytes).sum::<u64>(), 100);
         assert!((seconds[Sending as usize] - 0.1).abs() < 1e-9, "{seconds:?}");
-        let longest = spans.iter().max_by_key(|span| nanos(span.from, span.to)).unwrap();
-        assert!(longest.state == Idle && nanos(longest.from, longest.to) >= 500_000_000);
+        let longest = spans.iter().max_by_key(|span| elapsed(span.from, span.to)).unwrap();
+        assert!(longest.state == Idle && elapsed(longest.from, longest.to) >= 500_000_000);
     }
 
     proptest! {

@@ -236,7 +236,7 @@ impl PiecesSeen {
 
     /// How many of a torrent's pieces no block came of; `None` where the torrent is not known.
     pub fn unseen(&self, info_hash: InfoHash) -> Option<u64> {
-        let pieces = self.torrent(info_hash)?.placement()?.piece_count();
+        let pieces = self.piece_count(info_hash)?;
         let seen = self.rows.range((info_hash, PieceIndex(0))..=(info_hash, PieceIndex(u32::MAX))).count();
         Some(u64::from(pieces).saturating_sub(seen as u64))
     }
@@ -244,6 +244,11 @@ impl PiecesSeen {
     /// The torrent of that info hash, where it was given or peers told it.
     pub fn torrent(&self, info_hash: InfoHash) -> Option<&Arc<Metainfo>> {
         self.torrents.get(&info_hash)
+    }
+
+    /// How many pieces that torrent has, where it is known and so are its rules.
+    pub fn piece_count(&self, info_hash: InfoHash) -> Option<u32> {
+        Some(self.torrent(info_hash)?.placement()?.piece_count())
     }
 
     /// How many blocks there were of pieces beyond those that are kept.
