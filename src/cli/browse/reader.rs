@@ -231,25 +231,25 @@ impl Reader {
             let Some(dissected) = trace.current() else { continue };
             gathered.add(dissected, trace.span().map(|(first, _)| first));
             // The end of a connection is not told by itself: a capture may have more of these than messages.
-            let mut is_due = false;
-            if let Dissected::Record(record) = dissected {
-                if context.start == Timestamp::EPOCH
-                    && let Some((first, _)) = trace.span()
-                {
-                    context.start = first;
-                    if !self.tell(News::Capture(number, path.to_owned(), context.clone())) {
-                        return false;
-                    }
+            let Dissected::Record(record) = dissected else { continue };
+            if context.start == Timestamp::EPOCH
+                && let Some((first, _)) = trace.span()
+            {
+                context.start = first;
+                if !self.tell(News::Capture(number, path.to_owned(), context.clone())) {
+                    return false;
                 }
-                self.before += 1;
-                let continues = continues(&mut run, record, context);
+            }
+            self.before += 1;
+            let continues = continues(&mut run, record, context);
+            let is_due = {
                 let mut batch = lock(&self.batch);
                 batch.local = trace.local();
                 batch.has_roles = trace.has_no_local();
                 let (offset, length) = batch.spool.push(record);
                 batch.entries.push(Entry::new(record, number, offset, length, continues));
-                is_due = batch.is_due();
-            }
+                batch.is_due()
+            };
             if !is_due {
                 continue;
             }
