@@ -51,8 +51,7 @@ impl Journal {
         piece_count: u32,
     ) -> Result<(Self, Remembered), Error> {
         let lock = Lock::take(folder, root)?;
-        let [a, b, c, d, ..] = info_hash.0;
-        let name = [format!(".{root}.{a:02x}{b:02x}{c:02x}{d:02x}.bittrace")];
+        let name = hidden_name(root, info_hash, "bittrace");
         let path = folder.shown(&name, "");
         let file = folder.write(&name, "")?;
         let journal = Self { file, name, path, info_hash, lock };
@@ -140,6 +139,12 @@ impl Journal {
     fn error(&self, source: io::Error) -> Error {
         Error::File { action: "use the state file", path: self.path.clone(), source }
     }
+}
+
+/// The name of a hidden file of a torrent in its output folder.
+pub(crate) fn hidden_name(root: &str, info_hash: InfoHash, ending: &str) -> [String; 1] {
+    let [a, b, c, d, ..] = info_hash.0;
+    [format!(".{root}.{a:02x}{b:02x}{c:02x}{d:02x}.{ending}")]
 }
 
 fn header(info_hash: InfoHash, piece_count: u32) -> Vec<u8> {

@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use crate::Error;
 use crate::folder::{Folder, PathEntry};
-use crate::journal::{RECORD, piece_of, record};
+use crate::journal::{RECORD, hidden_name, piece_of, record};
 use crate::os;
 use crate::slices::Slices;
 
@@ -54,8 +54,7 @@ impl SharedPieces {
         piece_length: u32,
         piece_count: u32,
     ) -> Result<Self, Error> {
-        let [a, b, c, d, ..] = info_hash.0;
-        let name = [format!(".{root}.{a:02x}{b:02x}{c:02x}{d:02x}.bittrace-pieces")];
+        let name = hidden_name(root, info_hash, "bittrace-pieces");
         let mut header = b"bittrace pieces 1\n".to_vec();
         header.extend_from_slice(&info_hash.0);
         header.extend_from_slice(&piece_length.to_be_bytes());

@@ -88,14 +88,13 @@ impl BoundSocket {
     ) -> io::Result<()> {
         let segment_size = (size < contents.len()).then_some(size);
         let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-        if fragment == Fragment::Forbidden {
-            set_fragments(&self.socket, fragment);
+        let send = || self.state.try_send((&self.socket).into(), &transmit);
+        if fragment == Fragment::Allowed {
+            return self.socket.try_io(Interest::WRITABLE, send);
         }
-        let sent =
-            self.socket.try_io(Interest::WRITABLE, || self.state.try_send((&self.socket).into(), &transmit));
-        if fragment == Fragment::Forbidden {
-            set_fragments(&self.socket, Fragment::Allowed);
-        }
+        set_fragments(&self.socket, Fragment::Forbidden);
+        let sent = self.socket.try_io(Interest::WRITABLE, send);
+        set_fragments(&self.socket, Fragment::Allowed);
         sent
     }
 

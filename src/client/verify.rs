@@ -104,34 +104,35 @@ impl Surveyor<'_> {
     /// Looks at all files, hashes what may be right, and sees to it that nothing stands in the way of the rest. When the run
     /// is given up meanwhile, it says what it knows by then.
     pub(crate) fn run(mut self) -> Result<Survey, Error> {
-        let none = || PieceSet::none(self.remembered.verified.total());
+        let count = self.remembered.verified.total();
         let nothing =
             |verified| Survey { verified, damaged: Vec::new(), finished: Vec::new(), changed: false };
-        let Some(mut standing) = self.look_at_all()? else { return Ok(nothing(none())) };
+        let Some(mut standing) = self.look_at_all()? else { return Ok(nothing(PieceSet::none(count))) };
         let Found { verified, kept_apart, changed } = match self.resume {
-            Resume::Ignore => Found::nothing(self.remembered.verified.total()),
+            Resume::Ignore => Found::nothing(count),
             Resume::Trust => self.believe(&standing),
             Resume::Verify => self.verify(&standing),
         };
-        let missing = missing_pieces(self.files, &verified);
         if let Some((path, source)) = self.read_only.take() {
+            if self.files.is_given_up() {
+                return Ok(nothing(verified));
+            }
             let is_finished = |(file, standing): (usize, &Standing)| {
                 !self.files.is_wanted(file) || standing.length.is_some() && self.files.suffix(file).is_empty()
             };
             let wanted = self.files.chosen.pieces(&self.files.torrent);
             let missing = wanted.iter().filter(|&piece| !verified.contains(piece)).count() as u32;
-            if missing == 0 && standing.iter().enumerate().all(is_finished) || self.files.is_given_up() {
-                if !self.files.is_given_up() {
-                    // In memory alone, as nothing can be written: what the files have is right.
-                    let kept = self.files.shared_pieces.pieces().into_iter();
-                    kept.filter(|&piece| !kept_apart.contains(piece)).for_each(|piece| {
-                        self.files.shared_pieces.forget(piece);
-                    });
-                }
-                return Ok(nothing(verified));
+            if missing > 0 || !standing.iter().enumerate().all(is_finished) {
+                return Err(Error::ReadOnly { path, missing, pieces: wanted.count(), source });
             }
-            return Err(Error::ReadOnly { path, missing, pieces: wanted.count(), source });
+            // In memory alone, as nothing can be written: what the files have is right.
+            let kept = self.files.shared_pieces.pieces().into_iter();
+            kept.filter(|&piece| !kept_apart.contains(piece)).for_each(|piece| {
+                self.files.shared_pieces.forget(piece);
+            });
+            return Ok(nothing(verified));
         }
+        let missing = missing_pieces(self.files, &verified);
         let wrong = self.wrong(&standing, &verified, &changed);
         // Whatever stands in the way is found before anything is changed.
         for (file, standing) in standing.iter().enumerate() {
@@ -253,13 +254,14 @@ impl Surveyor<'_> {
                 let is_kept = !in_files
                     && self.files.shared_pieces.has(piece)
                     && self.is_right(piece, span.clone(), &mut buffer, Files::read_shared);
-                let apart = is_kept && self.fits(piece, standing, &mut buffer);
+                let fits = is_kept && self.fits(piece, standing, &mut buffer);
                 if let Ok(mut found) = found.lock() {
-                    match (in_files, apart) {
-                        (true, _) => found.insert(piece),
-                        (false, true) => found.insert_kept_apart(piece),
-                        (false, false) if is_kept => drop(found.changed.insert(piece)),
-                        (false, false) => {}
+                    if in_files {
+                        found.insert(piece);
+                    } else if fits {
+                        found.insert_kept_apart(piece);
+                    } else if is_kept {
+                        found.changed.insert(piece);
                     }
                 }
                 let length = span.end - span.start;
@@ -337,14 +339,11 @@ impl Surveyor<'_> {
             if self.files.is_given_up() {
                 return Ok(());
             }
-            let length = self.files.layout.places[file].length;
-            standing[file].length = standing[file].length.or(Some(length));
+            standing[file].length.get_or_insert(self.files.layout.places[file].length);
             // What was kept apart is forgotten next.
-            let path = || self.files.folder.shown(&self.files.path(file).unwrap_or_default(), PART_SUFFIX);
-            os::sync_content(&*self.files.reader(file)?).map_err(|source| Error::File {
-                action: "write",
-                path: path(),
-                source,
+            os::sync_content(&*self.files.reader(file)?).map_err(|source| {
+                let path = self.files.folder.shown(&self.files.path(file).unwrap_or_default(), PART_SUFFIX);
+                Error::File { action: "write", path, source }
             })?;
         }
         Ok(())

@@ -244,6 +244,35 @@ pub fn libtorrent(job: &ClientJob<'_>) -> RunningClient {
     job.start(&mut command)
 }
 
+/// Starts libtorrent with a node of the DHT. With a torrent, its content, and another node it has these, and no tracker.
+///
+/// # Panics
+/// When it cannot be started.
+pub fn libtorrent_in_the_dht(
+    work: &Path,
+    address: SocketAddr,
+    torrent: Option<(&Path, &Path, SocketAddr)>,
+) -> RunningClient {
+    let script = "import libtorrent as lt, sys, time\n\
+        no, yes = False, True\n\
+        s = lt.session({'listen_interfaces': sys.argv[1], 'enable_dht': yes, 'enable_lsd': no, 'enable_upnp': no,\n\
+        \x20 'enable_natpmp': no, 'dht_bootstrap_nodes': '', 'dht_restrict_routing_ips': no,\n\
+        \x20 'dht_restrict_search_ips': no, 'dht_enforce_node_id': no, 'dht_prefer_verified_node_ids': no,\n\
+        \x20 'enable_outgoing_utp': no, 'enable_incoming_utp': no, 'in_enc_policy': 2, 'out_enc_policy': 2,\n\
+        \x20 'allow_multiple_connections_per_ip': yes})\n\
+        if len(sys.argv) > 2:\n\
+        \x20 s.add_dht_node((sys.argv[4], int(sys.argv[5])))\n\
+        \x20 t = s.add_torrent({'ti': lt.torrent_info(sys.argv[2]), 'save_path': sys.argv[3]})\n\
+        \x20 t.replace_trackers([])\n\
+        time.sleep(600)\n";
+    let mut command = Command::new(PYTHON);
+    command.args(["-c", script, &address.to_string()]);
+    if let Some((torrent, content, node)) = torrent {
+        command.args([torrent, content]).args([node.ip().to_string(), node.port().to_string()]);
+    }
+    start(&mut command, work)
+}
+
 /// The address of a client in a namespace beside that of the test: some take no two peers of one address.
 pub const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 77, 0, 2));
 

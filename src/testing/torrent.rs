@@ -166,3 +166,11 @@ pub fn all_files(folder: &Path) -> Vec<String> {
     found.sort();
     found
 }
+
+/// The paths of the files below a folder that do not begin with a dot, sorted.
+///
+/// # Panics
+/// When the folder cannot be listed.
+pub fn visible_files(folder: &Path) -> Vec<String> {
+    all_files(folder).into_iter().filter(|name| !name.starts_with('.')).collect()
+}

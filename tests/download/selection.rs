@@ -5,7 +5,7 @@ use std::path::Path;
 use bittrace_testing::command::{code, scratch_folder};
 use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::programs::free_port;
-use bittrace_testing::torrent::{SeededTorrent, all_files};
+use bittrace_testing::torrent::{SeededTorrent, visible_files};
 use bittrace_testing::tracker::ScriptedTracker;
 
 use super::encryption::seed;
@@ -29,11 +29,6 @@ fn write(folder: &Path, announce: &str) -> String {
     path.to_string_lossy().into_owned()
 }
 
-/// The files that are not hidden.
-fn made(folder: &Path) -> Vec<String> {
-    all_files(folder).into_iter().filter(|name| !name.starts_with('.')).collect()
-}
-
 #[test]
 fn chosen_files_are_downloaded_alone_and_the_end_says_so() {
     let folder = scratch_folder();
@@ -50,11 +45,11 @@ fn chosen_files_are_downloaded_alone_and_the_end_says_so() {
     ] {
         assert!(told.contains(says), "{says:?} is not told in\n{told}");
     }
-    assert_eq!(made(&out), ["folder/sub/b.txt"]);
+    assert_eq!(visible_files(&out), ["folder/sub/b.txt"]);
     // The same by a pattern, with one more file.
     let (output, told) = download(&file, &out, &["--select", "*.txt", "-q"]);
     assert_eq!(code(&output), 0, "{told}");
-    assert_eq!(made(&out), ["folder/c.txt", "folder/sub/b.txt"]);
+    assert_eq!(visible_files(&out), ["folder/c.txt", "folder/sub/b.txt"]);
     let (output, told) = download(&file, &out, &["-q"]);
     assert_eq!(code(&output), 0, "{told}");
     torrent("").assert_whole(&out);
@@ -106,10 +101,10 @@ fn a_link_chooses_files_and_the_command_line_comes_first() {
     let (output, told) = download(&link, &out, &alone);
     assert_eq!(code(&output), 0, "{told}{}", String::from_utf8_lossy(&output.stderr));
     assert!(told.contains("chosen files    2"), "{told}");
-    assert_eq!(made(&out), ["folder/c.txt"]);
+    assert_eq!(visible_files(&out), ["folder/c.txt"]);
     let (output, told) = download(&link, &out, &[&alone[..], &["--select", "1"]].concat());
     assert_eq!(code(&output), 0, "{told}");
-    assert_eq!(made(&out), ["folder/c.txt", "folder/sub/b.txt"]);
+    assert_eq!(visible_files(&out), ["folder/c.txt", "folder/sub/b.txt"]);
     let beyond = link.replace("so=2", "so=1-7");
     let (output, _) = download(&beyond, &folder.path().join("beyond"), &alone);
     let error = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -14,7 +14,7 @@ use bittrace_protocol::HostPort;
 use bittrace_protocol::dht::{Kind, Message, Method};
 use bittrace_protocol::magnet::{InfoHashes, Magnet};
 use bittrace_protocol::session::{Config, SeedGoal};
-use bittrace_testing::clients::{RunningClient, start};
+use bittrace_testing::clients::{RunningClient, libtorrent_in_the_dht, start};
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_trace::record::Body;
@@ -47,25 +47,9 @@ fn libtorrent_node(work: &Path) -> (RunningClient, SocketAddr) {
 
 /// libtorrent with a node of the DHT; with a torrent, its content and another node, where it has these.
 fn libtorrent(work: &Path, torrent: Option<(&Path, &Path, SocketAddr)>) -> (RunningClient, SocketAddr) {
-    let script = "import libtorrent as lt, sys, time\n\
-        no, yes = False, True\n\
-        s = lt.session({'listen_interfaces': sys.argv[1], 'enable_dht': yes, 'enable_lsd': no, 'enable_upnp': no,\n\
-        \x20 'enable_natpmp': no, 'dht_bootstrap_nodes': '', 'dht_restrict_routing_ips': no,\n\
-        \x20 'dht_restrict_search_ips': no, 'dht_enforce_node_id': no, 'dht_prefer_verified_node_ids': no,\n\
-        \x20 'enable_outgoing_utp': no, 'enable_incoming_utp': no, 'allow_multiple_connections_per_ip': yes,\n\
-        \x20 'in_enc_policy': 2, 'out_enc_policy': 2})\n\
-        if len(sys.argv) > 2:\n\
-        \x20 s.add_dht_node((sys.argv[4], int(sys.argv[5])))\n\
-        \x20 s.add_torrent({'ti': lt.torrent_info(sys.argv[2]), 'save_path': sys.argv[3]})\n\
-        time.sleep(600)\n";
     std::fs::create_dir_all(work).unwrap();
     let address = here(free_port());
-    let mut command = Command::new(PYTHON);
-    command.args(["-c", script, &address.to_string()]);
-    if let Some((torrent, content, node)) = torrent {
-        command.args([torrent, content]).args([node.ip().to_string(), node.port().to_string()]);
-    }
-    let client = start(&mut command, work);
+    let client = libtorrent_in_the_dht(work, address, torrent);
     wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());
     (client, address)
 }

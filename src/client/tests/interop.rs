@@ -15,7 +15,7 @@ use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Se
 use bittrace_protocol::wire::Message;
 use bittrace_testing::clients::*;
 use bittrace_testing::programs::*;
-use bittrace_testing::torrent::{MakeTorrent, SeededTorrent, all_files};
+use bittrace_testing::torrent::{MakeTorrent, SeededTorrent, visible_files};
 use bittrace_testing::tracker::ScriptedTracker;
 use bittrace_trace::record::{Body, MseBody, Severity, Side, Transport};
 use bittrace_trace::{Dissected, Trace, TraceOptions};
@@ -73,7 +73,7 @@ fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
 
 /// This file of the torrent is there and no other; the tracker heard that more is left, and not that the torrent is complete.
 fn assert_alone(seed: &SeededTorrent, output: &Path, name: &str, tracker: &ScriptedTracker) {
-    let files = all_files(output).into_iter().filter(|file| !file.starts_with('.')).collect::<Vec<_>>();
+    let files = visible_files(output);
     assert_eq!(files.len(), 1, "{files:?}");
     let (path, bytes) = seed.files.iter().find(|(path, _)| path.ends_with(name)).unwrap();
     assert!(files[0] == *path && std::fs::read(output.join(path)).unwrap() == *bytes, "{path}");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use bittrace_client::{DownloadOptions, DownloadReport, Error, Outcome, Resume};
 use bittrace_protocol::metainfo::ChoiceError;
 use bittrace_protocol::session::Config;
-use bittrace_testing::torrent::{SeededTorrent, all_files};
+use bittrace_testing::torrent::{SeededTorrent, all_files, visible_files};
 use support::{Swarm, config, options, run};
 
 const PIECE: usize = 32 * 1024;
@@ -61,8 +61,7 @@ impl Choosing {
 
     /// The files whose names are not hidden; each has its bytes.
     fn visible(&self) -> Vec<String> {
-        let files: Vec<_> =
-            all_files(self.output.path()).into_iter().filter(|name| !name.starts_with('.')).collect();
+        let files = visible_files(self.output.path());
         for name in &files {
             let (_, bytes) =
                 self.swarm.seed.files.iter().find(|(path, _)| path == name).expect("a file of ours");
