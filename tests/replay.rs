@@ -58,6 +58,14 @@ fn summary(printed: &str) -> serde_json::Value {
     object["summary"].clone()
 }
 
+/// Every message has its counterpart, which is the same.
+#[track_caller]
+fn assert_all_the_same(printed: &str) {
+    let of_all = summary(printed);
+    let (coverage, fidelity) = (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64());
+    assert_eq!((coverage, fidelity), (Some(1.0), Some(1.0)), "{of_all}");
+}
+
 #[test]
 fn bittrace_says_what_each_client_said_without_a_mask() {
     for (client, name) in REFERENCES {
@@ -359,12 +367,7 @@ fn bittrace_seeds_in_the_manner_of_each_client() {
         assert_printed!("replay", format!("live-seeding-{client}"), shown);
         let pieces = ["--side", "local", "--only", "piece", "--format", "json"];
         let (_, printed, _) = run(&[&["replay", name][..], &pieces, &seed].concat());
-        let summary = summary(&printed);
-        assert_eq!(
-            (summary["coverage"].as_f64(), summary["fidelity"].as_f64()),
-            (Some(1.0), Some(1.0)),
-            "{summary}"
-        );
+        assert_all_the_same(&printed);
     }
 }
 
@@ -384,12 +387,7 @@ fn an_encrypted_reference_is_played_encrypted_and_its_recording_has_the_keys() {
     let (code, printed, errors) =
         run_in(folder.path(), &["replay", &capture(name), "--record", "run.pcapng", "--format", "json"]);
     assert!(code < 2 && errors.is_empty(), "{errors}");
-    let of_all = summary(&printed);
-    assert_eq!(
-        (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64()),
-        (Some(1.0), Some(1.0)),
-        "{of_all}"
-    );
+    assert_all_the_same(&printed);
     assert_eq!(opaque_rows(&folder.path().join("run.pcapng")), "");
     assert_printed!("replay", "rehearsal-mse-rc4", run(&["replay", name]).1);
     let recording = folder.path().join("live.pcapng").display().to_string();
@@ -399,12 +397,7 @@ fn an_encrypted_reference_is_played_encrypted_and_its_recording_has_the_keys() {
     assert_printed!("replay", "live-mse-rc4", without_times(&redacted(&printed)));
     assert_eq!(opaque_rows(Path::new(&recording)), "");
     let (_, printed, _) = live(name, &["--format", "json"]);
-    let of_all = summary(&printed);
-    assert_eq!(
-        (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64()),
-        (Some(1.0), Some(1.0)),
-        "{of_all}"
-    );
+    assert_all_the_same(&printed);
 }
 
 #[test]
@@ -435,9 +428,7 @@ fn a_reference_over_utp_is_played_over_utp_and_its_streams_are_compared() {
         let (code, printed, errors) =
             run_in(folder.path(), &["replay", &capture(name), "--record", file, "--format", "json"]);
         assert!(code < 2 && errors.is_empty(), "{errors}");
-        let of_all = summary(&printed);
-        let (coverage, fidelity) = (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64());
-        assert_eq!((coverage, fidelity), (Some(1.0), Some(1.0)), "{of_all}");
+        assert_all_the_same(&printed);
         std::fs::read(folder.path().join(file)).unwrap()
     });
     assert!(recorded[0] == recorded[1]);
@@ -451,9 +442,7 @@ fn a_reference_over_utp_is_played_over_utp_and_its_streams_are_compared() {
     assert!(shown.contains("(0 of them sent again) in the reference, 1 connection of "), "{shown}");
     assert_eq!(carriers(&recording, "piece"), ["utp"]);
     let (_, printed, _) = live(name, &["--format", "json"]);
-    let of_all = summary(&printed);
-    let (coverage, fidelity) = (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64());
-    assert_eq!((coverage, fidelity), (Some(1.0), Some(1.0)), "{of_all}");
+    assert_all_the_same(&printed);
 }
 
 #[test]
@@ -482,9 +471,7 @@ fn a_recording_over_utp_is_a_reference() {
         run(&["replay", &recording, "--local", "127.0.0.1", "--torrent", &torrent, "--format", "json"]);
     assert!(code < 2, "{errors}");
     assert!(printed.contains("the session asked those of the reference"), "{printed}");
-    let of_all = summary(&printed);
-    let (coverage, fidelity) = (of_all["coverage"].as_f64(), of_all["fidelity"].as_f64());
-    assert_eq!((coverage, fidelity), (Some(1.0), Some(1.0)), "{printed}");
+    assert_all_the_same(&printed);
 }
 
 /// Seen from the seeder, the recorded peer is the one that connects.

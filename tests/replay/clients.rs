@@ -52,9 +52,7 @@ fn clients_download_by_a_replayed_tracker_over_udp() {
         completes("udp-tracker.pcap", &[words, &on[..], &[torrent]].concat(), &[]);
     }
     if is_there("libtorrent") {
-        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
-        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
-        completes("udp-tracker.pcap", &client, &[("client.py", script)]);
+        completes("udp-tracker.pcap", &LIBTORRENT, &LIBTORRENT_FILES);
     }
     if is_there("transmission-daemon") {
         completes("udp-tracker.pcap", &TRANSMISSION, &[("settings", TRANSMISSION_SETTINGS)]);
@@ -64,9 +62,7 @@ fn clients_download_by_a_replayed_tracker_over_udp() {
 #[test]
 fn clients_that_insist_on_encryption_download_from_an_encrypted_far_end() {
     if is_there("libtorrent") {
-        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
-        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}", "encrypt"];
-        completes("mse-rc4-keyed.pcapng", &client, &[("client.py", script)]);
+        completes("mse-rc4-keyed.pcapng", &[&LIBTORRENT[..], &["encrypt"]].concat(), &LIBTORRENT_FILES);
     }
     if is_there("aria2c") {
         let force = ["--bt-force-encryption=true"];
@@ -121,11 +117,16 @@ fn transmission_seeds_to_the_recorded_downloader_of_aria2() {
 #[test]
 fn libtorrent_seeds_to_the_recorded_downloader_of_transmission() {
     if is_there("libtorrent") {
-        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
         let client = ["/usr/bin/python3", "client.py", "{torrent}", "{dir}", "{port}", "seed"];
-        seeds("seeding-transmission.pcap", &client, &[("client.py", script)]);
+        seeds("seeding-transmission.pcap", &client, &LIBTORRENT_FILES);
     }
 }
+
+const LIBTORRENT: [&str; 5] = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
+
+/// Its program must be there before it starts.
+const LIBTORRENT_FILES: [(&str, &str); 1] =
+    [("client.py", include_str!("../../captures/tools/replayed_libtorrent.py"))];
 
 pub(crate) const ARIA2: &[&str] = &[
     "aria2c",
@@ -179,9 +180,7 @@ const TRANSMISSION: [&str; 7] = [
 fn clients_download_over_utp_from_a_recorded_peer_of_utp() {
     let over_utp = |folder: &TempDir| carriers(&folder.path().join("run.pcapng"), "piece");
     if is_there("libtorrent") {
-        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
-        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}", "utp"];
-        let folder = completes("utp-download.pcap", &client, &[("client.py", script)]);
+        let folder = completes("utp-download.pcap", &[&LIBTORRENT[..], &["utp"]].concat(), &LIBTORRENT_FILES);
         assert_eq!(over_utp(&folder), ["utp"]);
     }
     if is_there("transmission-daemon") {
@@ -203,9 +202,7 @@ fn clients_download_over_utp_from_a_recorded_peer_of_utp() {
 #[test]
 fn clients_download_a_torrent_of_version_2_alone() {
     if is_there("libtorrent") {
-        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
-        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
-        completes("v2-download.pcapng", &client, &[("client.py", script)]);
+        completes("v2-download.pcapng", &LIBTORRENT, &LIBTORRENT_FILES);
     }
     // By a link, so that metadata and piece layers come from the recorded peer.
     let client = [
@@ -227,10 +224,8 @@ fn clients_download_a_torrent_of_version_2_alone() {
 #[test]
 fn libtorrent_downloads_from_the_far_ends_of_other_clients() {
     if is_there("libtorrent") {
-        let script = include_str!("../../captures/tools/replayed_libtorrent.py");
-        let client = ["/usr/bin/python3", "client.py", "{torrent}", "{content}", "{port}"];
-        completes("download-aria2.pcap", &client, &[("client.py", script)]);
-        completes("download-rtorrent.pcap", &client, &[("client.py", script)]);
+        completes("download-aria2.pcap", &LIBTORRENT, &LIBTORRENT_FILES);
+        completes("download-rtorrent.pcap", &LIBTORRENT, &LIBTORRENT_FILES);
     }
 }
 

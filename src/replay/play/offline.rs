@@ -304,14 +304,7 @@ impl<'a> Simulation<'a> {
 
     /// Something of the reference happens, at a time of the play; what is on its way over uTP goes on until then.
     fn pass(&mut self, at: Timestamp) -> std::io::Result<()> {
-        loop {
-            while let Some(event) = self.link.poll() {
-                self.linked(event)?;
-            }
-            let Some(next) = self.link.next_at().filter(|&next| next <= at) else { break };
-            self.clock.pass(next);
-            self.link.pass(self.clock.now());
-        }
+        self.carry(at, |_| false)?;
         self.clock.pass(at);
         self.last = self.clock.now();
         Ok(())

@@ -148,6 +148,19 @@ impl ReplayPeer {
         self.state.observe(sender, UNTIMED, self.observed, message);
     }
 
+    /// Sends a message that is none of its lines.
+    fn send(&mut self, message: &Message, out: &mut Vec<Bytes>) {
+        let mut bytes = Vec::new();
+        message.encode(&mut bytes);
+        self.observe(self.side, message);
+        out.push(bytes.into());
+    }
+
+    /// The place of the first line that is still to be sent and says this.
+    fn unsaid(&self, is: impl Fn(&ScriptedKind) -> bool) -> Option<usize> {
+        self.lines.iter().position(|line| !line.said && is(&line.says))
+    }
+
     /// Whether the client requested a block that is still to be sent.
     fn is_requested(&self, block: Block) -> bool {
         self.state.side(self.client()).request(block).is_some()
@@ -177,19 +190,13 @@ impl ReplayPeer {
             if self.role == ClientRole::Seeder && !out.is_empty() && line.pause > AT_ONCE {
                 break;
             }
-            if let ScriptedKind::Block(block) = line.says
-                && !self.is_requested(block)
-            {
-                break;
-            }
-            if let ScriptedKind::Metadata(piece) = line.says
-                && !self.is_metadata_requested(piece)
-            {
-                break;
-            }
-            if let ScriptedKind::Hashes(range) = line.says
-                && !self.is_hash_requested(range)
-            {
+            let is_wanted = match line.says {
+                ScriptedKind::Block(block) => self.is_requested(block),
+                ScriptedKind::Metadata(piece) => self.is_metadata_requested(piece),
+                ScriptedKind::Hashes(range) => self.is_hash_requested(range),
+                _ => true,
+            };
+            if !is_wanted {
                 break;
             }
             at = Some(line.at);
@@ -204,10 +211,7 @@ impl ReplayPeer {
         if !self.rejected.is_empty() && !self.state.side(self.client()).is_choking() {
             at = at.or(self.lines.get(self.next).or(self.lines.last()).map(|line| line.at));
             for block in std::mem::take(&mut self.rejected) {
-                let (message, mut bytes) = (Message::Request(block), Vec::new());
-                message.encode(&mut bytes);
-                self.observe(self.side, &message);
-                out.push(bytes.into());
+                self.send(&Message::Request(block), &mut out);
             }
         }
         // Blocks that were requested in another order, or in other sizes, than in the reference.

@@ -131,15 +131,17 @@ impl ReplayedTracker {
 
     /// Whether a URL of these tiers led to one of `trackers`.
     pub(crate) fn is_any_named(trackers: &[Self], tiers: &[Vec<String>]) -> bool {
-        tiers.iter().flatten().any(|url| match ServerUrl::parse(url) {
-            Some(ServerUrl::Http { host, port, .. }) => {
-                Self::find(trackers, TrackerScheme::Http, &host, port).is_some()
-            }
-            Some(ServerUrl::Udp { host, port, .. }) => {
-                Self::find(trackers, TrackerScheme::Udp, &host, port).is_some()
-            }
-            Some(ServerUrl::Https { .. }) | None => false,
-        })
+        tiers.iter().flatten().any(|url| Self::find_url(trackers, url).is_some())
+    }
+
+    /// The place among `trackers` of the one that a URL led to, how it is asked there, and the URL's path and query.
+    fn find_url(trackers: &[Self], url: &str) -> Option<(usize, TrackerScheme, String)> {
+        let (scheme, host, port, target) = match ServerUrl::parse(url)? {
+            ServerUrl::Http { host, port, target, .. } => (TrackerScheme::Http, host, port, target),
+            ServerUrl::Udp { host, port, target } => (TrackerScheme::Udp, host, port, target),
+            ServerUrl::Https { .. } => return None,
+        };
+        Self::find(trackers, scheme, &host, port).map(|place| (place, scheme, target))
     }
 
     /// The tiers of a torrent's copy, whose tiers are `original`, when each of `trackers` is at the address of its place in
@@ -154,14 +156,7 @@ impl ReplayedTracker {
         for tier in original {
             let mut copied: Vec<String> = Vec::new();
             for url in tier {
-                let (scheme, host, port, target) = match ServerUrl::parse(url) {
-                    Some(ServerUrl::Http { host, port, target, .. }) => {
-                        (TrackerScheme::Http, host, port, target)
-                    }
-                    Some(ServerUrl::Udp { host, port, target }) => (TrackerScheme::Udp, host, port, target),
-                    Some(ServerUrl::Https { .. }) | None => continue,
-                };
-                let Some(place) = Self::find(trackers, scheme, &host, port) else { continue };
+                let Some((place, scheme, target)) = Self::find_url(trackers, url) else { continue };
                 let Some(address) = addresses.get(place) else { continue };
                 used.push((place, scheme));
                 copied.push(trackers[place].url(scheme, *address, Some(&target)));

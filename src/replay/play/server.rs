@@ -41,7 +41,6 @@ use both_sockets::BothSockets;
 use calling::call_client;
 use peer_stream::PeerStream;
 use peer_task::play;
-use recorded_stream::RecordedStream;
 use state::{Shared, TrackerCounts};
 use tracker_task::{serve_over_http, serve_over_udp};
 use utp_port::serve_over_utp;
@@ -339,9 +338,8 @@ async fn serve_peer(
         let Some(conversation) = reference.conversation(recorded) else { continue };
         let Ok(own) = stream.local_addr() else { continue };
         let flow = Flow { initiator: client, responder: own };
-        let line = RecordedStream::open(&shared, flow, Direction::FromInitiator);
-        let peer = shared.borrow().peer(conversation);
-        shared.borrow_mut().remark_transport(conversation, Transport::Tcp);
+        let (peer, line) =
+            Shared::begin(&shared, conversation, flow, Direction::FromInitiator, Transport::Tcp);
         let stream = PeerStream::over_tcp(stream);
         spawn_local(play(peer, (far, recorded), stream, line, shared.clone()));
     }

@@ -83,6 +83,12 @@ impl LinkedStream {
     const fn new(far: SocketAddr, theirs: Option<SessionStreamId>, now: Timestamp) -> Self {
         Self { far, theirs, unsent: [0; 2], last: now, early: Vec::new(), has_said: false }
     }
+
+    /// The peer sends bytes on this connection, which is `theirs` to it.
+    fn write_far(&mut self, mux: &mut Mux, theirs: SessionStreamId, bytes: Bytes) {
+        self.unsent[FAR] += bytes.len();
+        mux.write(theirs, bytes);
+    }
 }
 
 /// What is under way, or is to be done later.
@@ -248,10 +254,7 @@ impl UtpLink {
                 Passage::Write(stream, bytes) => {
                     let Some(line) = self.streams.get_mut(&stream) else { continue };
                     match (line.theirs, self.far.get_mut(&line.far)) {
-                        (Some(theirs), Some(port)) => {
-                            line.unsent[FAR] += bytes.len();
-                            port.mux.write(theirs, bytes);
-                        }
+                        (Some(theirs), Some(port)) => line.write_far(&mut port.mux, theirs, bytes),
                         _ => line.early.push(bytes),
                     }
                 }
@@ -321,8 +324,7 @@ impl UtpLink {
                 if let Some(line) = self.streams.get_mut(&stream) {
                     line.theirs = Some(theirs);
                     for bytes in std::mem::take(&mut line.early) {
-                        line.unsent[FAR] += bytes.len();
-                        port.mux.write(theirs, bytes);
+                        line.write_far(&mut port.mux, theirs, bytes);
                     }
                 }
             }

@@ -1,12 +1,13 @@
 //! The connections of a simulated session that are over uTP: its datagrams are recorded, and the far ends hear what they carry.
 
+use bittrace_protocol::Timestamp;
 use bittrace_protocol::session::{Input, SessionStreamId};
 use bittrace_trace::Direction;
 use bytes::Bytes;
 
 use super::{LEAVING, RemoteRole, SimulatedConnection, Simulation};
 use crate::model::transcript::Conversation;
-use crate::play::utp_link::LinkEvent;
+use crate::play::utp_link::{LinkEvent, UtpLink};
 
 impl<'a> Simulation<'a> {
     /// The session connects to the far end of a conversation.
@@ -99,11 +100,20 @@ impl<'a> Simulation<'a> {
     /// The session is over: what it sent last on uTP still arrives, unless that takes too long.
     pub(super) fn let_arrive(&mut self) -> std::io::Result<()> {
         let by = self.clock.now() + LEAVING;
+        self.carry(by, UtpLink::is_quiet)
+    }
+
+    /// What is on its way over uTP goes on until `by`, or until that is enough.
+    pub(super) fn carry(
+        &mut self,
+        by: Timestamp,
+        is_enough: impl Fn(&UtpLink) -> bool,
+    ) -> std::io::Result<()> {
         loop {
             while let Some(event) = self.link.poll() {
                 self.linked(event)?;
             }
-            let Some(at) = self.link.next_at().filter(|&at| at <= by && !self.link.is_quiet()) else {
+            let Some(at) = self.link.next_at().filter(|&at| at <= by && !is_enough(&self.link)) else {
                 return Ok(());
             };
             self.clock.pass(at);

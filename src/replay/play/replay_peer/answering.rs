@@ -5,7 +5,7 @@ use bittrace_protocol::wire::{Extension, HashRange, Message, Metadata};
 use bytes::Bytes;
 
 use super::ReplayPeer;
-use super::scripted_message::{ScriptedKind, ScriptedMessage};
+use super::scripted_message::ScriptedKind;
 use crate::play::missed::Missed;
 use crate::play::pieces::RecordedPieces;
 use crate::play::refusal::RefusalAct;
@@ -16,10 +16,7 @@ impl ReplayPeer {
         let mut requested: Vec<u32> = self.state.side(self.client()).metadata_requests().collect();
         requested.sort_unstable();
         for piece in requested {
-            let answers = |line: &ScriptedMessage| {
-                !line.said && matches!(line.says, ScriptedKind::Metadata(said) if said == piece)
-            };
-            match self.lines.iter().position(answers) {
+            match self.unsaid(|says| matches!(says, ScriptedKind::Metadata(said) if *said == piece)) {
                 Some(place) => {
                     self.say(place, contents, out);
                 }
@@ -33,10 +30,7 @@ impl ReplayPeer {
         let Some(id) = self.state.side(self.client()).extension_id(&Extension::Metadata) else { return };
         let has_metadata = self.state.side(self.side).metadata_size().is_some();
         let answer = contents.metadata(piece).filter(|_| has_metadata).unwrap_or(Metadata::reject(piece));
-        let (message, mut bytes) = (Message::Extended { id, payload: answer.encode().into() }, Vec::new());
-        message.encode(&mut bytes);
-        self.observe(self.side, &message);
-        out.push(bytes.into());
+        self.send(&Message::Extended { id, payload: answer.encode().into() }, out);
     }
 
     /// Whether the client requested a piece of the metadata that is still to be sent.
@@ -51,10 +45,8 @@ impl ReplayPeer {
         // The next time the peer speaks it goes on.
         requested.truncate(MOST_ANSWERS);
         for range in requested {
-            let answers = |line: &ScriptedMessage| {
-                !line.said && matches!(line.says, ScriptedKind::Hashes(said) if said == range)
-            };
-            if let Some(place) = self.lines.iter().position(answers) {
+            let line = self.unsaid(|says| matches!(says, ScriptedKind::Hashes(said) if *said == range));
+            if let Some(place) = line {
                 self.say(place, contents, out);
                 continue;
             }
@@ -62,10 +54,7 @@ impl ReplayPeer {
                 Some(hashes) => Message::Hashes(range, hashes),
                 None => Message::HashReject(range),
             };
-            let mut bytes = Vec::new();
-            message.encode(&mut bytes);
-            self.observe(self.side, &message);
-            out.push(bytes.into());
+            self.send(&message, out);
         }
     }
 
@@ -86,10 +75,7 @@ impl ReplayPeer {
     /// Answers a request that the reference does not answer at this place, so that the request is not outstanding any more;
     /// whether there is an answer.
     pub(super) fn answer(&mut self, block: Block, contents: &RecordedPieces, out: &mut Vec<Bytes>) -> bool {
-        let later = self
-            .lines
-            .iter()
-            .position(|line| !line.said && matches!(line.says, ScriptedKind::Block(said) if said == block));
+        let later = self.unsaid(|says| matches!(says, ScriptedKind::Block(said) if *said == block));
         if let Some(place) = later {
             return self.say(place, contents, out);
         }
@@ -111,10 +97,7 @@ impl ReplayPeer {
                 Message::RejectRequest(block)
             }
         };
-        let mut bytes = Vec::new();
-        message.encode(&mut bytes);
-        self.observe(self.side, &message);
-        out.push(bytes.into());
+        self.send(&message, out);
         true
     }
 }

@@ -14,7 +14,6 @@ use tokio::time::{sleep, timeout};
 
 use super::peer_stream::PeerStream;
 use super::peer_task::play;
-use super::recorded_stream::RecordedStream;
 use super::state::Shared;
 use super::utp_port::UtpOrder;
 use crate::model::transcript::Transcript;
@@ -57,16 +56,8 @@ async fn call(client: SocketAddr, far: SocketAddr, reference: Rc<Transcript>, sh
         };
         let Some(recorded) = Shared::next_connection(&shared, far) else { return };
         let Some(conversation) = reference.conversation(recorded) else { return };
-        let (line, transport) = match stream {
-            PeerStream::Tcp(_) => {
-                (RecordedStream::open(&shared, flow, Direction::FromResponder), Transport::Tcp)
-            }
-            PeerStream::Utp(_) => {
-                (RecordedStream::over_utp(&shared, flow, Direction::FromResponder), Transport::Utp)
-            }
-        };
-        shared.borrow_mut().remark_transport(conversation, transport);
-        let mut peer = shared.borrow().peer(conversation);
+        let (client_sends, transport) = (Direction::FromResponder, stream.transport());
+        let (mut peer, line) = Shared::begin(&shared, conversation, flow, client_sends, transport);
         peer.call();
         return play(peer, (far, recorded), stream, line, shared).await;
     }

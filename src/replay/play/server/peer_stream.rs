@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use bittrace_protocol::session::{CloseReason, SessionStreamId};
+use bittrace_trace::Transport;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -29,6 +30,13 @@ pub(super) struct UtpStream {
 }
 
 impl PeerStream {
+    pub(super) const fn transport(&self) -> Transport {
+        match self {
+            Self::Tcp(_) => Transport::Tcp,
+            Self::Utp(_) => Transport::Utp,
+        }
+    }
+
     pub(super) fn over_tcp(stream: TcpStream) -> Self {
         let _ = stream.set_nodelay(true);
         Self::Tcp(stream)

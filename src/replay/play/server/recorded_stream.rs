@@ -19,24 +19,22 @@ pub(super) struct RecordedStream {
 }
 
 impl RecordedStream {
-    pub(super) fn open(shared: &Rc<RefCell<Shared>>, flow: Flow, client: Direction) -> Self {
-        let line = Self::of(shared, flow, client, Transport::Tcp);
-        let mut shared = shared.borrow_mut();
-        let now = shared.now();
-        let opened = shared.recorder.opened(now, line.stream, flow, StreamOpening::Syn);
-        let opened = opened.and_then(|()| shared.recorder.established(now, line.stream));
-        shared.note(opened);
-        line
-    }
-
-    pub(super) fn over_utp(shared: &Rc<RefCell<Shared>>, flow: Flow, client: Direction) -> Self {
-        Self::of(shared, flow, client, Transport::Utp)
-    }
-
-    fn of(shared: &Rc<RefCell<Shared>>, flow: Flow, client: Direction, transport: Transport) -> Self {
+    /// One that begins now.
+    pub(super) fn open(
+        shared: &Rc<RefCell<Shared>>,
+        flow: Flow,
+        client: Direction,
+        transport: Transport,
+    ) -> Self {
         let mut shared = shared.borrow_mut();
         let stream = StreamId(shared.streams);
         shared.streams += 1;
+        if transport == Transport::Tcp {
+            let now = shared.now();
+            let opened = shared.recorder.opened(now, stream, flow, StreamOpening::Syn);
+            let opened = opened.and_then(|()| shared.recorder.established(now, stream));
+            shared.note(opened);
+        }
         Self { stream, flow, client, transport }
     }
 

@@ -14,10 +14,11 @@ use bittrace_protocol::tracker::http::{Request, RequestKind, encode_response};
 use bittrace_protocol::tracker::udp::{AnnounceResponse, Packet, decode_request};
 use bittrace_protocol::{Metainfo, Timestamp};
 use bittrace_trace::units::wanted_at;
-use bittrace_trace::{Recorder, StreamId, Transport};
+use bittrace_trace::{Direction, Flow, Recorder, StreamId, Transport};
 use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 
+use super::recorded_stream::RecordedStream;
 use super::utp_port::UtpOrder;
 use super::{ClientStatus, PeerRun, ServeOptions, beside, call_client};
 use crate::model::transcript::{Conversation, Transcript};
@@ -140,14 +141,28 @@ impl Shared {
         self.keep(Refusal { by: ReplayedEnd::Tracker, stream, message, nth, did, why });
     }
 
+    /// The far end of a recorded conversation on a connection that begins now, and the connection in the recording.
+    pub(super) fn begin(
+        this: &Rc<RefCell<Self>>,
+        conversation: &Conversation,
+        flow: Flow,
+        client: Direction,
+        transport: Transport,
+    ) -> (PlayedConnection, RecordedStream) {
+        let line = RecordedStream::open(this, flow, client, transport);
+        let mut shared = this.borrow_mut();
+        shared.remark_transport(conversation, transport);
+        (shared.peer(conversation), line)
+    }
+
     /// The far end of a recorded conversation.
-    pub(super) fn peer(&self, conversation: &Conversation) -> PlayedConnection {
+    fn peer(&self, conversation: &Conversation) -> PlayedConnection {
         let draw = MseDraw::new(self.options.secret, self.streams);
         PlayedConnection::of(self.torrent.info_hash, conversation, self.options.role, draw)
     }
 
     /// Notes that a connection is over another transport than in the reference.
-    pub(super) fn remark_transport(&mut self, conversation: &Conversation, here: Transport) {
+    fn remark_transport(&mut self, conversation: &Conversation, here: Transport) {
         let name = |transport| if transport == Transport::Utp { "uTP" } else { "TCP" };
         if conversation.transport != here {
             self.remark(format!(

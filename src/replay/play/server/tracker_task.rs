@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use bittrace_protocol::tracker::http::{Framing, frame_request};
-use bittrace_trace::{Direction, Flow, StreamClosing};
+use bittrace_trace::{Direction, Flow, StreamClosing, Transport};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::task::spawn_local;
@@ -66,8 +66,8 @@ async fn answer_client(
     shared: Rc<RefCell<Shared>>,
 ) {
     let Ok(own) = stream.local_addr() else { return };
-    let line =
-        RecordedStream::open(&shared, Flow { initiator: client, responder: own }, Direction::FromInitiator);
+    let flow = Flow { initiator: client, responder: own };
+    let line = RecordedStream::open(&shared, flow, Direction::FromInitiator, Transport::Tcp);
     let patience = shared.borrow().options.patience;
     let unanswered = |did, why: &str| {
         let mut shared = shared.borrow_mut();

@@ -20,7 +20,6 @@ use tokio::time::timeout;
 
 use super::peer_stream::{MOST_UNSENT, PeerStream, UtpStream};
 use super::peer_task::play;
-use super::recorded_stream::RecordedStream;
 use super::state::Shared;
 use crate::model::transcript::Transcript;
 
@@ -202,9 +201,8 @@ impl UtpPort {
         let Some(recorded) = Shared::next_connection(&self.shared, self.far) else { return };
         let Some(conversation) = self.reference.conversation(recorded) else { return };
         let flow = Flow { initiator: client, responder: self.own };
-        let line = RecordedStream::over_utp(&self.shared, flow, Direction::FromInitiator);
-        self.shared.borrow_mut().remark_transport(conversation, Transport::Utp);
-        let peer = self.shared.borrow().peer(conversation);
+        let (peer, line) =
+            Shared::begin(&self.shared, conversation, flow, Direction::FromInitiator, Transport::Utp);
         let carried = PeerStream::Utp(carried);
         spawn_local(play(peer, (self.far, recorded), carried, line, self.shared.clone()));
     }
