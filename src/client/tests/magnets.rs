@@ -246,7 +246,7 @@ fn a_file_in_the_way_ends_the_run_when_the_metadata_has_come() {
     let foreign = folders.output.join("folder/a.bin");
     std::fs::write(&foreign, b"something else").unwrap();
     let (report, _) = finish(Download::of_magnet(magnet.clone(), options(&folders.output, patient())));
-    assert!(matches!(report, Err(Error::Exists { .. })), "{report:?}");
+    assert!(matches!(report, Err(Error::OtherLength { found: 14, .. })), "{report:?}");
     assert_eq!(std::fs::read(&foreign).unwrap(), b"something else");
     // Nor is a recording made where a file of the torrent goes.
     std::fs::remove_file(&foreign).unwrap();
