@@ -38,12 +38,25 @@ pub fn options(output: &Path, config: Config) -> DownloadOptions {
 
 /// Runs a download to its end, which must come soon.
 pub fn run(seed: &SeededTorrent, options: DownloadOptions) -> (Result<DownloadReport, Error>, Vec<String>) {
+    run_within(Duration::from_secs(60), seed, options)
+}
+
+/// Runs a download to its end, which must come in this time.
+pub fn run_within(
+    time: Duration,
+    seed: &SeededTorrent,
+    options: DownloadOptions,
+) -> (Result<DownloadReport, Error>, Vec<String>) {
+    finish_within(time, Download::new(seed.metainfo.clone(), options).unwrap())
+}
+
+/// The same of a download that is made already.
+pub fn finish_within(time: Duration, download: Download) -> (Result<DownloadReport, Error>, Vec<String>) {
     let mut notices = Vec::new();
-    let download = Download::new(seed.metainfo.clone(), options).unwrap();
     let stop = download.stop();
     let (ended, watched) = std::sync::mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
-        if watched.recv_timeout(Duration::from_secs(60)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+        if watched.recv_timeout(time) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             stop.stop();
             stop.stop();
             return false;
@@ -52,7 +65,8 @@ pub fn run(seed: &SeededTorrent, options: DownloadOptions) -> (Result<DownloadRe
     });
     let result = download.run_blocking(|notice| {
         if !matches!(notice, Notice::Progress { .. }) {
-            notices.push(format!("{notice:?}"));
+            let text = format!("{notice:?}");
+            notices.push(text.chars().take(1_000).collect());
         }
     });
     drop(ended);
