@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bittrace_client::{Download, DownloadOptions, Notice, Outcome};
-use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, SeedGoal};
+use bittrace_protocol::session::{Config, SeedGoal};
 use bittrace_protocol::wire::{Content, Message};
 use bittrace_testing::clients::*;
 use bittrace_testing::hosts::{add_hosts, host};
@@ -19,9 +19,8 @@ use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::{NotedPeers, ScriptedTracker};
-use bittrace_trace::record::{Body, MseBody, PeerWireBody, Severity, Side};
-use bittrace_trace::{Dissected, Trace, TraceOptions};
-use support::{options, patient, run_within};
+use bittrace_trace::record::{Body, PeerWireBody, Side};
+use support::{options, patient, read_all, run_within};
 
 const PIECE: usize = 64 * 1024;
 /// The client or we have the first file, and the peer that is told of has both.
@@ -85,9 +84,7 @@ impl Scene {
         (client(&ClientJob { pex: true, ..job }), address)
     }
 
-    /// aria2 calls encrypted first.
-    fn options(&self, output: &Path, mut config: Config) -> DownloadOptions {
-        config.profile.encryption = EncryptionProfile::own(EncryptionPolicy::Allow);
+    fn options(&self, output: &Path, config: Config) -> DownloadOptions {
         DownloadOptions {
             listen: vec![IN_NAMESPACE],
             record: Some(self.recording()),
@@ -98,23 +95,17 @@ impl Scene {
     /// The recording can be read, we broke no rule, and one side told the other of the third peer.
     fn assert_told_by(&self, side: Side) {
         let mut told = false;
-        let mut trace = Trace::open(&self.recording(), TraceOptions::default()).unwrap();
-        while let Some(dissected) = trace.next().unwrap() {
-            let Dissected::Record(record) = dissected else { continue };
-            let is_cut = record.notes.iter().any(|note| note.rule.id == "capture.fragment");
-            let is_opaque = matches!(record.body, Body::Unreadable(..) | Body::Mse(MseBody::Encrypted));
-            assert!(is_cut || !is_opaque, "{record:?}");
-            assert!(record.side != Side::Local || record.severity() < Some(Severity::Warn), "{record:?}");
+        read_all(&self.recording(), |record| {
             let Body::PeerWire(PeerWireBody::Extended(Message::Extended { payload, .. }, extension)) =
                 &record.body
             else {
-                continue;
+                return;
             };
             if let Ok(Content::Pex(pex)) = extension.decode(payload) {
                 let names_third = pex.added.iter().any(|peer| peer.address == self.third.address);
                 told |= names_third && record.side == side;
             }
-        }
+        });
         assert!(told, "{} was told of", self.third.address);
     }
 }

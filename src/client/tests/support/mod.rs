@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use bittrace_client::{Download, DownloadOptions, DownloadReport, Error, Notice};
 use bittrace_protocol::PeerId;
-use bittrace_protocol::session::{Config, Identity, Profile};
+use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Identity, Profile};
 use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
+use bittrace_trace::record::{Body, MseBody, Record, Severity, Side};
+use bittrace_trace::{Dissected, Trace, TraceOptions};
 
 /// Settings under which nothing takes long.
 pub fn config() -> Config {
@@ -74,6 +76,21 @@ pub fn finish_within(time: Duration, download: Download) -> (Result<DownloadRepo
     (result, notices)
 }
 
+/// Shows each record of a recording. Every byte has a meaning, and nothing that we sent breaks a rule; but a block may be cut where the
+/// run ends.
+pub fn read_all(recording: &Path, mut see: impl FnMut(&Record)) {
+    let mut trace = Trace::open(recording, TraceOptions::default()).unwrap();
+    while let Some(dissected) = trace.next().unwrap() {
+        let Dissected::Record(record) = dissected else { continue };
+        let is_cut = record.notes.iter().any(|note| note.rule.id == "capture.fragment");
+        let is_opaque = matches!(record.body, Body::Unreadable(..) | Body::Mse(MseBody::Encrypted));
+        assert!(is_cut || !is_opaque, "{record:?}");
+        let is_wrong = record.side == Side::Local && record.severity() >= Some(Severity::Warn);
+        assert!(is_cut || !is_wrong, "{record:?}");
+        see(&record);
+    }
+}
+
 /// A torrent, a tracker, and one peer that has all of it.
 pub struct Swarm {
     pub seed: SeededTorrent,
@@ -92,7 +109,9 @@ impl Swarm {
     }
 }
 
-/// Settings for downloads from real clients, which take their time.
+/// Settings for downloads from real clients, which take their time, and of which aria2 calls encrypted first.
 pub fn patient() -> Config {
-    Config { goodbye_timeout: Duration::from_secs(1), ..Config::new(Profile::own("bittrace test")) }
+    let mut profile = Profile::own("bittrace test");
+    profile.encryption = EncryptionProfile::own(EncryptionPolicy::Allow);
+    Config { goodbye_timeout: Duration::from_secs(1), ..Config::new(profile) }
 }
