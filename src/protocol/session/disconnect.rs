@@ -13,7 +13,7 @@ impl Core {
         self.flush(now, peer);
         let violation = match &reason {
             DisconnectReason::Violated(violation) => Some(violation.clone()),
-            DisconnectReason::Closed(_) | DisconnectReason::Finished => None,
+            DisconnectReason::Closed(_) | DisconnectReason::Finished | DisconnectReason::Upgraded => None,
         };
         self.outputs.push_back(Output::Close(peer.stream, violation));
         self.forget(now, peer, reason);
@@ -48,7 +48,8 @@ impl Core {
             // A peer that exchanged no block left no trace worth keeping.
             let gave_metadata = peer.metadata.gave_at.is_some();
             let useful = gave_metadata || peer.download.bytes > 0 || peer.upload.bytes > 0;
-            let again = other_way.is_some_and(|way| self.swarm.try_other_way(address, way))
+            let again = reason == DisconnectReason::Upgraded && self.swarm.dial_anew(address)
+                || other_way.is_some_and(|way| self.swarm.try_other_way(address, way))
                 || (refuses_tcp && self.swarm.try_utp(address));
             if !again {
                 if let DisconnectReason::Closed(_) = reason {

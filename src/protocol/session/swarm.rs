@@ -442,6 +442,12 @@ impl Swarm {
         true
     }
 
+    /// Has a peer that was useful dialled anew before all others, in the way that led to it; whether it is known.
+    pub(super) fn dial_anew(&mut self, address: SocketAddr) -> bool {
+        self.dial_first(address);
+        self.known.contains_key(&address)
+    }
+
     /// Has a peer whose connection is over dialled before all others.
     fn dial_first(&mut self, address: SocketAddr) {
         let Some(known) = self.known.get_mut(&address) else { return };
