@@ -306,15 +306,14 @@ impl Session {
             return;
         }
         let connected = self.peers.len() - self.peers.connecting().len();
-        if core.swarm.is_full(now) && connected >= (most / ENOUGH).max(1) {
-            return;
-        }
+        // Whom trackers name does not wait: strangers may name peers that are always full.
+        let pauses = core.swarm.is_full(now) && connected >= (most / ENOUGH).max(1);
         if self.peers.connecting().len() >= half_open {
             return;
         }
         let mut invented = self.invented_connecting();
         while self.peers.len() < most && self.peers.connecting().len() < half_open {
-            let takes_invented = invented < MAX_HALF_OPEN_INVENTED;
+            let takes_invented = !pauses && invented < MAX_HALF_OPEN_INVENTED;
             let Some(address) = self.core.swarm.next(now, takes_invented) else { return };
             invented += usize::from(self.core.swarm.is_invented(address));
             let endpoint = match self.core.has_utp {

@@ -32,8 +32,8 @@ pub(super) struct Swarm {
     most: usize,
     /// Whether a peer that failed is dialled again only when a tracker names it again.
     once: bool,
-    /// How many that were dialled one after the other were full, and until when nobody is dialled for that where there are enough
-    /// connections.
+    /// How many that were dialled one after the other were full, and until when a session with enough connections dials nobody for
+    /// that whom no tracker named.
     full: u32,
     full_until: Option<Timestamp>,
     /// The addresses that no tracker named and that were dialled within [`RETRY_INVENTED`], and when each was, in order: an address
@@ -315,7 +315,8 @@ impl Swarm {
         self.ready_at(now).is_none_or(|at| now < at)
     }
 
-    /// Whether many that were dialled were full, so that a session with enough connections dials nobody now.
+    /// Whether those that were dialled last were full, so that a session with enough connections dials nobody now whom no tracker
+    /// named.
     pub(super) fn is_full(&self, now: Timestamp) -> bool {
         self.full_until.is_some_and(|until| now < until)
     }
@@ -392,9 +393,11 @@ impl Swarm {
         [self.named.ready_at(now), passed_on].into_iter().flatten().min()
     }
 
-    /// Whether one of those that wait may be dialled now.
+    /// Whether one of those that wait may be dialled now by a session with enough connections.
     pub(super) fn any_ready(&mut self, now: Timestamp) -> bool {
-        !self.is_quiet(now) && (self.first_of(false, now).is_some() || self.first_of(true, now).is_some())
+        !self.is_quiet(now)
+            && (self.first_of(false, now).is_some()
+                || (!self.is_full(now) && self.first_of(true, now).is_some()))
     }
 
     /// A connected peer says that it can be dialled at this address.
@@ -579,9 +582,10 @@ fn forget_told(told: &mut BTreeMap<PeerSource, usize>, source: PeerSource) {
     }
 }
 
-/// How long a session with enough connections dials nobody after a peer that was full, and how often that doubles: to a minute.
+/// How long a session with enough connections dials nobody whom no tracker named after a peer that was full, and how often that
+/// doubles: to 16 s.
 const FULL: Duration = Duration::from_secs(1);
-const MOST_DOUBLED: u32 = 6;
+const MOST_DOUBLED: u32 = 4;
 
 /// How long a peer that was of use is left alone when its connection ended: it may be the only one that has what is missing.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -655,7 +659,7 @@ mod tests {
     }
 
     #[test]
-    fn each_peer_in_a_row_that_is_full_doubles_the_pause_to_a_minute() {
+    fn each_peer_in_a_row_that_is_full_doubles_the_pause_to_16_seconds() {
         let mut swarm = Swarm::new(0, 8, false);
         let mut now = NOW;
         let mut pauses = Vec::new();
@@ -667,7 +671,7 @@ mod tests {
             }
             pauses.push((now - begun).as_secs());
         }
-        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 64, 64]);
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16, 16]);
         swarm.note_full(now);
         swarm.note_opened();
         assert!(!swarm.is_full(now));

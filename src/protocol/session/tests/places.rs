@@ -1,7 +1,7 @@
 //! Callers that take the places, and who gets one all the same.
 
 use super::support::*;
-use crate::session::{CloseReason, Config, Input, SeedGoal, SessionStreamId};
+use crate::session::{CloseReason, Config, Input, PeerSource, SeedGoal, SessionStreamId};
 
 /// A peer calls from this host and shakes hands with an id of its own; what the session does.
 fn call(stage: &mut Stage, number: u32, host: &str, then: &[u8]) -> Vec<String> {
@@ -186,13 +186,20 @@ fn few_peers_of_no_use_give_way_within_a_minute() {
     assert_eq!(taken(&mut stage, 31..=40), 2);
 }
 
-/// A session with half of its places taken does not try one full peer after another.
+/// A session with half of its places taken does not try one full peer after another, where no tracker names them.
 #[test]
 fn after_a_peer_that_is_full_the_next_is_dialled_later_where_there_are_enough() {
-    for (max_peers, connected) in [(1, 0_u8), (3, 2)] {
+    for (max_peers, connected, named) in [(1, 0_u8, false), (3, 2, false), (3, 2, true)] {
         let mut stage = Stage::small(Config { max_peers, max_half_open: 1, ..config() });
-        let named: Vec<[u8; 6]> = (1..=8).map(|host| [10, 0, 0, host, 0x1a, 0xe1]).collect();
-        stage.announced(&named);
+        let hosts = 1..=8_u8;
+        if named {
+            let named: Vec<_> = hosts.map(|host| [10, 0, 0, host, 0x1a, 0xe1]).collect();
+            stage.announced(&named);
+        } else {
+            stage.announced(&[]);
+            let found = hosts.map(|host| ([10, 0, 0, host], 6881).into()).collect();
+            stage.hear(Input::PeersFound(PeerSource::Dht, found));
+        }
         for number in 0..connected {
             let stream = 2 + 2 * u32::from(number);
             stage.opened(stream, &format!("10.0.0.{}:6881", number + 1));
@@ -204,9 +211,10 @@ fn after_a_peer_that_is_full_the_next_is_dialled_later_where_there_are_enough() 
         let stream = 2 + 2 * u32::from(connected);
         stage.opened(stream, &format!("10.0.0.{}:6881", connected + 1));
         let dials = |said: &[String]| said.iter().any(|line| line.starts_with("open "));
+        let at_once = connected == 0 || named;
         let said = stage.closed(stream, CloseReason::ByRemote);
-        assert_eq!(dials(&said), connected == 0, "{said:?}");
+        assert_eq!(dials(&said), at_once, "{said:?}");
         let said = stage.wait(2.0);
-        assert_eq!(dials(&said), connected > 0, "{said:?}");
+        assert_eq!(dials(&said), !at_once, "{said:?}");
     }
 }
