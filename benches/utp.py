@@ -5,10 +5,10 @@
     /usr/bin/python3 benches/utp.py [--mib 240] [--rounds 3] [--record] [--way uTP] [--binary target/release/bittrace]
 
 One run seeds, another one downloads, both in one way alone; content and downloads are in memory-backed storage (/dev/shm).
-Prints, for each way and pair, the median of the rounds: MiB/s of the download, its start included, and the CPU seconds a GiB
-of both runs together. With --record the downloads of bittrace record all that they send and receive. Debian's
-python3-libtorrent and rqbit (benches/download.py says from where) are what it wants; where one is missing, it is left out.
-rqbit does not encrypt.
+Prints, for each way and pair, the median of the rounds: MiB/s of the download, its start included, the CPU seconds a GiB of
+both runs together, and how many datagrams found the receiver's buffer full (of all programs on the machine; Linux). With --record
+each download of bittrace is measured a second time, recording all that it sends and receives. Debian's python3-libtorrent and
+rqbit (benches/download.py says from where) are what it wants; where one is missing, it is left out. rqbit does not encrypt.
 """
 import argparse
 import hashlib
@@ -62,7 +62,16 @@ def cpu_of_children():
     return used.ru_utime + used.ru_stime
 
 
-def command(client, role, way, torrent, folder, options):
+def dropped():
+    """How many datagrams found a receiver's buffer full since the machine began."""
+    try:
+        names, counts = (line.split() for line in open("/proc/net/snmp") if line.startswith("Udp:"))
+    except OSError:
+        return 0
+    return int(counts[names.index("RcvbufErrors")])
+
+
+def command(client, role, way, torrent, folder, options, recorded):
     """The words that start a client."""
     ours, theirs, rqbits = WAYS[way]
     port = SEEDER_PORT if role == "seed" else 0
@@ -77,21 +86,21 @@ def command(client, role, way, torrent, folder, options):
         "--no-dht", "--no-lsd", *ours]
     if role == "seed":
         words.append("--seed")
-    elif options.record:
+    elif recorded:
         words += ["--record", folder.parent / "run.pcapng"]
     return words
 
 
-def transfer(seeder, leecher, way, torrent, folder, options):
-    """The seconds of a download, and the CPU seconds of both ends."""
-    before = cpu_of_children()
-    words = command(seeder, "seed", way, torrent, folder / "seed", options)
+def transfer(seeder, leecher, way, torrent, folder, options, recorded):
+    """The seconds of a download, the CPU seconds of both ends, and the datagrams that were dropped."""
+    before, full = cpu_of_children(), dropped()
+    words = command(seeder, "seed", way, torrent, folder / "seed", options, False)
     seeding = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         # It hashes its content first.
         time.sleep(3)
         output = folder / "out"
-        words = command(leecher, "leech", way, torrent, output, options)
+        words = command(leecher, "leech", way, torrent, output, options, recorded)
         began = time.monotonic()
         subprocess.run(words, check=True, stdout=subprocess.DEVNULL, timeout=600)
         took = time.monotonic() - began
@@ -100,7 +109,7 @@ def transfer(seeder, leecher, way, torrent, folder, options):
     finally:
         seeding.terminate()
         seeding.wait()
-    return took, cpu_of_children() - before
+    return took, cpu_of_children() - before, dropped() - full
 
 
 def main():
@@ -123,17 +132,27 @@ def main():
         (folder / "seed" / "content").write_bytes(content)
         torrent = folder / "it.torrent"
         make_torrent(torrent, content, announce)
-        print(f"{'way':9} {'from':11} {'to':11} {'MiB/s':>8} {'CPU s/GiB':>10}")
-        pairs = [(way, seeder, leecher) for way in options.way or WAYS for seeder in clients for leecher in clients
-            if WAYS[way][2] is not None or "rqbit" not in (seeder, leecher)]
+        print(f"{'way':9} {'from':11} {'to':11} {'':9} {'MiB/s':>8} {'CPU s/GiB':>10} {'dropped':>8}")
+        pairs = [
+            (way, seeder, leecher, recorded)
+            for way in options.way or WAYS
+            for seeder in clients
+            for leecher in clients
+            for recorded in (False, True)
+            if not recorded or options.record and leecher == "bittrace"
+            if WAYS[way][2] is not None or "rqbit" not in (seeder, leecher)
+        ]
         rounds = {pair: [] for pair in pairs}
         for _ in range(options.rounds):
-            for way, seeder, leecher in pairs:
-                rounds[way, seeder, leecher].append(transfer(seeder, leecher, way, torrent, folder, options))
-        for (way, seeder, leecher), all_of_it in rounds.items():
-            rate = statistics.median(options.mib / took for took, _ in all_of_it)
-            cpu = statistics.median(cpu * 1024 / options.mib for _, cpu in all_of_it)
-            print(f"{way:9} {seeder:11} {leecher:11} {rate:8.1f} {cpu:10.2f}", flush=True)
+            for way, seeder, leecher, recorded in pairs:
+                one = transfer(seeder, leecher, way, torrent, folder, options, recorded)
+                rounds[way, seeder, leecher, recorded].append(one)
+        for (way, seeder, leecher, recorded), all_of_it in rounds.items():
+            rate = statistics.median(options.mib / took for took, _, _ in all_of_it)
+            cpu = statistics.median(cpu * 1024 / options.mib for _, cpu, _ in all_of_it)
+            full = statistics.median(full for _, _, full in all_of_it)
+            note = "recorded" if recorded else ""
+            print(f"{way:9} {seeder:11} {leecher:11} {note:9} {rate:8.1f} {cpu:10.2f} {full:8.0f}", flush=True)
 
 
 if __name__ == "__main__":

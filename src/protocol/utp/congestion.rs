@@ -98,8 +98,9 @@ impl Congestion {
 
     /// A packet was lost that was sent at `sent`.
     pub(super) fn lost(&mut self, now: Timestamp, sent: Timestamp, packet: usize) {
-        // What was sent before the window shrank says nothing new.
-        if self.shrunk_at.is_some_and(|at| sent <= at || now - at < SHRINK_EVERY) {
+        // What was sent before the window shrank says nothing new: it shrinks once in a round trip (RFC 6817, section 2.4.1). libutp
+        // lets 100 ms pass, in which the window of a fast way grows far beyond what its queue holds.
+        if self.shrunk_at.is_some_and(|at| sent <= at) {
             return;
         }
         self.shrunk_at = Some(now);
@@ -133,8 +134,6 @@ const GAIN: f64 = 3_000.0;
 const FLOOR_PACKETS: usize = 2;
 /// What a loss leaves of the window (BEP 29, "packet loss").
 const LOSS_FACTOR: f64 = 0.5;
-/// How often a loss may shrink the window (libutp, MAX_WINDOW_DECAY).
-const SHRINK_EVERY: Duration = Duration::from_millis(100);
 /// A step of the least delay that may be a drift of clocks, in microseconds (libutp).
 const MOST_DRIFT: u32 = 10_000;
 /// What no other end takes in: 1,024 packets.
@@ -198,15 +197,15 @@ mod tests {
     }
 
     #[test]
-    fn losses_halve_the_window_once_in_100_milliseconds_and_once_for_a_window() {
+    fn losses_halve_the_window_once_for_a_window() {
         let mut congestion = with_delay(0);
         (0..4).for_each(|_| acknowledge(&mut congestion, 10 * PACKET, true));
         assert_eq!(congestion.window(), 42 * PACKET);
         congestion.lost(at(1_000), at(900), PACKET);
-        congestion.lost(at(1_099), at(1_050), PACKET);
+        congestion.lost(at(1_000), at(950), PACKET);
         assert_eq!(congestion.window(), 21 * PACKET);
         // Sent before the window shrank.
-        congestion.lost(at(1_300), at(999), PACKET);
+        congestion.lost(at(1_300), at(1_000), PACKET);
         assert_eq!(congestion.window(), 21 * PACKET);
         congestion.lost(at(1_300), at(1_001), PACKET);
         assert_eq!(congestion.window(), 10_500);

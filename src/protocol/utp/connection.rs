@@ -55,6 +55,10 @@ pub struct Connection {
     acknowledgement: AcknowledgementDue,
     /// How many acknowledgements in a row said the same.
     repeated: u32,
+    /// Whether the loss of the tail was probed, and nothing new is acknowledged since.
+    is_probing: bool,
+    /// Whether the probe is to be sent.
+    owes_probe: bool,
     /// Whether more would be sent if the congestion window were larger.
     is_limited: bool,
     /// Whether nothing more will be written.
@@ -71,6 +75,8 @@ pub struct Connection {
 struct Times {
     /// Nothing was acknowledged for too long.
     expires: Option<Timestamp>,
+    /// Data was sent last, or something new was acknowledged.
+    progressed: Option<Timestamp>,
     /// A packet that was received is acknowledged at last.
     acknowledge: Option<Timestamp>,
     /// Something was sent last.
@@ -220,6 +226,8 @@ impl Connection {
             their_delay: 0,
             acknowledgement: AcknowledgementDue::No,
             repeated: 0,
+            is_probing: false,
+            owes_probe: false,
             is_limited: false,
             closing: false,
             end_sent: false,

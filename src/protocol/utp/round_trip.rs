@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(super) struct RoundTrip {
     /// The smoothed round trip and how much it varies, once there is a sample.
     measured: Option<(Duration, Duration)>,
+    /// The shortest round trip.
+    least: Duration,
     /// How often in a row the time ran out.
     expired: u32,
 }
@@ -14,6 +16,7 @@ pub(super) struct RoundTrip {
 impl RoundTrip {
     /// Takes the round trip of a packet that was sent once.
     pub(super) fn sample(&mut self, sample: Duration) {
+        self.least = if self.measured.is_some() { self.least.min(sample) } else { sample };
         self.measured = Some(match self.measured {
             None => (sample, sample / 2),
             Some((smoothed, varies)) => {
@@ -26,6 +29,20 @@ impl RoundTrip {
     /// The smoothed round trip, once there is a sample.
     pub(super) fn smoothed(&self) -> Option<Duration> {
         self.measured.map(|(smoothed, _)| smoothed)
+    }
+
+    /// The shortest round trip; zero before there is a sample.
+    pub(super) const fn least(&self) -> Duration {
+        self.least
+    }
+
+    /// How long after the last packet nothing may be acknowledged before the loss of the tail is probed (RFC 8985, section 7.2):
+    /// two round trips, and where fewer bytes are in flight than are acknowledged at once, also the time for which that may be put off.
+    /// `None` before there is a sample, and after the time ran out.
+    pub(super) fn probe_after(&self, in_flight: usize) -> Option<Duration> {
+        let (smoothed, _) = self.measured.filter(|_| self.expired == 0)?;
+        let put_off = if in_flight < PUT_OFF_BELOW { PUT_OFF } else { Duration::ZERO };
+        Some((smoothed * 2 + put_off).max(LEAST_PROBE))
     }
 
     /// How long an acknowledgement is waited for.
@@ -54,6 +71,12 @@ impl RoundTrip {
     }
 }
 
+/// How long an acknowledgement may be put off (libutp, DELAYED_ACK_TIME_THRESHOLD).
+const PUT_OFF: Duration = Duration::from_millis(100);
+/// How many bytes are acknowledged at once (libutp, DELAYED_ACK_BYTE_THRESHOLD).
+const PUT_OFF_BELOW: usize = 2_400;
+/// The shortest time before the loss of the tail is probed: the other end needs a moment to get the processor.
+const LEAST_PROBE: Duration = Duration::from_millis(10);
 /// How long the first acknowledgement is waited for (BEP 29, "timeouts").
 const FIRST_TIMEOUT: Duration = Duration::from_secs(1);
 /// The shortest time that an acknowledgement is waited for (BEP 29, "timeouts").
@@ -85,5 +108,23 @@ mod tests {
         assert_eq!(round_trip.timeout(), LEAST_TIMEOUT * 4);
         round_trip.progressed();
         assert_eq!(round_trip.timeout(), LEAST_TIMEOUT);
+    }
+
+    #[test]
+    fn the_tail_is_probed_after_two_round_trips_but_not_after_a_timeout() {
+        let mut round_trip = RoundTrip::default();
+        assert_eq!((round_trip.probe_after(PUT_OFF_BELOW), round_trip.least()), (None, Duration::ZERO));
+        round_trip.sample(Duration::from_millis(30));
+        assert_eq!(round_trip.probe_after(PUT_OFF_BELOW), Some(Duration::from_millis(60)));
+        assert_eq!(round_trip.probe_after(PUT_OFF_BELOW - 1), Some(Duration::from_millis(160)));
+        (0..50).for_each(|_| round_trip.sample(Duration::from_millis(1)));
+        assert_eq!(
+            (round_trip.probe_after(PUT_OFF_BELOW), round_trip.least()),
+            (Some(LEAST_PROBE), Duration::from_millis(1))
+        );
+        round_trip.expire();
+        assert_eq!(round_trip.probe_after(PUT_OFF_BELOW), None);
+        round_trip.progressed();
+        assert_eq!(round_trip.probe_after(PUT_OFF_BELOW), Some(LEAST_PROBE));
     }
 }

@@ -1,11 +1,15 @@
 //! What we send, until it is acknowledged. Bytes become a packet when they may leave; from then on the packet keeps its number
 //! and its bytes, however often it is sent.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 
+use super::round_trip::RoundTrip;
 use super::sequence::Sequence;
 use crate::Timestamp;
 
@@ -22,6 +26,8 @@ pub(super) struct SendBuffer {
     unacknowledged: usize,
     /// The largest three sendings that are acknowledged, the largest first.
     latest: [u64; LOST_AFTER],
+    /// When the largest of them left.
+    latest_at: Option<Timestamp>,
 }
 
 /// How many packets are in which state.
@@ -108,6 +114,8 @@ pub(super) struct Acknowledgement {
     pub(super) lost: Option<Timestamp>,
     /// What became of the probe, if anything did.
     pub(super) probe: Option<ProbeEnd>,
+    /// It acknowledges a packet that was sent again, so late that it may be of its last sending.
+    is_of_repeated: bool,
     /// It acknowledges a packet that was never sent.
     pub(super) is_lie: bool,
 }
@@ -130,6 +138,7 @@ impl SendBuffer {
             counts: Counts { flying: 0, in_flight: 0, due: 0, sendings: 0 },
             unacknowledged: 0,
             latest: [0; LOST_AFTER],
+            latest_at: None,
         }
     }
 
@@ -281,6 +290,27 @@ impl SendBuffer {
         })
     }
 
+    /// Sends the newest packet once more that is in flight and that an acknowledgement can tell of, so that its answer tells what
+    /// is lost before it. A probe of the size is sent only where nothing else is in flight; without the padding it is none any
+    /// more, which the second value tells.
+    pub(super) fn send_newest(&mut self, now: Timestamp) -> Option<(SentPacket, bool)> {
+        let told = self.packets.len().min(MOST_TOLD);
+        let newest = |is_probe| {
+            let is_it = |packet: &OutgoingPacket| {
+                packet.state == PacketState::InFlight && packet.is_probe == is_probe
+            };
+            self.packets.range(..told).rposition(is_it)
+        };
+        let place = newest(false).or_else(|| newest(true))?;
+        let packet = &mut self.packets[place];
+        let was_probe = std::mem::take(&mut packet.is_probe);
+        self.counts.land(packet.payload.len());
+        self.counts.send(packet, now);
+        let number = self.first.plus(place as i32);
+        let sent = SentPacket { number, payload: packet.payload.clone(), is_end: packet.is_end };
+        Some((sent, was_probe))
+    }
+
     /// What is kept back is to be sent.
     pub(super) fn release(&mut self) {
         for packet in self.packets.iter_mut().filter(|packet| packet.state == PacketState::KeptBack) {
@@ -296,13 +326,15 @@ impl SendBuffer {
         now: Timestamp,
         complete: Sequence,
         selective: &[u8],
+        round_trip: &RoundTrip,
     ) -> Acknowledgement {
         let mut news = Acknowledgement::default();
+        let least = round_trip.least();
         let count = complete.after(self.first) + 1;
         for _ in 0..count {
             let Some(packet) = self.packets.pop_front() else { break };
             self.first = self.first.plus(1);
-            self.take_acknowledged(now, &packet, &mut news);
+            self.take_acknowledged(now, &packet, least, &mut news);
         }
         let mut is_selective = false;
         for bit in (0..selective.len() * 8).filter(|bit| selective[bit / 8] & 1 << (bit % 8) != 0) {
@@ -317,18 +349,26 @@ impl SendBuffer {
                 let state = std::mem::replace(&mut packet.state, PacketState::Acknowledged);
                 let packet =
                     OutgoingPacket { payload: std::mem::take(&mut packet.payload), state, ..*packet };
-                self.take_acknowledged(now, &packet, &mut news);
+                self.take_acknowledged(now, &packet, least, &mut news);
             }
         }
+        if is_selective || news.is_of_repeated {
+            self.find_lost(round_trip, &mut news);
+        }
         if is_selective {
-            self.find_lost(&mut news);
             self.release();
         }
         news
     }
 
     /// Forgets a packet that is acknowledged now.
-    fn take_acknowledged(&mut self, now: Timestamp, packet: &OutgoingPacket, news: &mut Acknowledgement) {
+    fn take_acknowledged(
+        &mut self,
+        now: Timestamp,
+        packet: &OutgoingPacket,
+        least_round_trip: Duration,
+        news: &mut Acknowledgement,
+    ) {
         let length = packet.payload.len();
         match packet.state {
             PacketState::Acknowledged => return,
@@ -348,7 +388,17 @@ impl SendBuffer {
             let sample = now - packet.sent_at;
             news.round_trip = Some(news.round_trip.map_or(sample, |before| before.min(sample)));
         }
+        if packet.times > 1 {
+            // What comes too soon after a packet was sent again is of the sending before that (RFC 8985, section 6.2).
+            if now - packet.sent_at < least_round_trip {
+                return;
+            }
+            news.is_of_repeated = true;
+        }
         let mut sending = packet.sending;
+        if sending > self.latest[0] {
+            self.latest_at = Some(packet.sent_at);
+        }
         for latest in &mut self.latest {
             if sending > *latest {
                 std::mem::swap(latest, &mut sending);
@@ -356,11 +406,16 @@ impl SendBuffer {
         }
     }
 
-    /// A packet is lost when three that were sent after it have come (BEP 29, "packet loss").
-    fn find_lost(&mut self, news: &mut Acknowledgement) {
+    /// A packet is lost when three that were sent after it have come (BEP 29, "packet loss"), or one that was sent a round trip
+    /// after it (RFC 8985, section 6.2, with a wider window for packets that overtake each other).
+    fn find_lost(&mut self, round_trip: &RoundTrip, news: &mut Acknowledgement) {
         let before = self.latest[LOST_AFTER - 1];
+        let (latest, latest_at) = (self.latest[0], self.latest_at);
+        let round_trip = round_trip.smoothed();
         for packet in &mut self.packets {
-            if packet.state == PacketState::InFlight && packet.sending < before {
+            let is_old = packet.sending < latest
+                && round_trip.zip(latest_at).is_some_and(|(smoothed, at)| packet.sent_at + smoothed <= at);
+            if packet.state == PacketState::InFlight && (packet.sending < before || is_old) {
                 self.counts.lose(packet);
                 match std::mem::take(&mut packet.is_probe) {
                     true => news.probe = Some(ProbeEnd::Lost),
@@ -401,107 +456,5 @@ impl SendBuffer {
 
 /// A packet is lost when so many that were sent later have come (BEP 29, "packet loss").
 const LOST_AFTER: usize = 3;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const fn at(millis: i64) -> Timestamp {
-        Timestamp::from_nanos(millis * 1_000_000)
-    }
-
-    /// A buffer with packets of 10 bytes in flight, sent a millisecond apart, with the numbers from 65,534 on.
-    fn flying(count: i64) -> SendBuffer {
-        let mut buffer = SendBuffer::new(Sequence(65_534));
-        buffer.write(Bytes::from(vec![7; 10 * count as usize]));
-        (0..count).for_each(|n| drop(buffer.make(at(n), 10, false)));
-        buffer
-    }
-
-    #[test]
-    fn packets_take_bytes_across_writes() {
-        let mut buffer = SendBuffer::new(Sequence(1));
-        for part in ["abc", "", "de", "fghij"] {
-            buffer.write(Bytes::from_static(part.as_bytes()));
-        }
-        let mut next = |length| buffer.make(at(0), length, false).payload;
-        assert_eq!([next(2), next(3), next(1), next(4)].concat(), b"abcdefghij");
-        assert_eq!((buffer.waiting(), buffer.in_flight(), buffer.next()), (0, 10, Sequence(5)));
-    }
-
-    #[test]
-    fn bytes_in_flight_are_subtracted_once() {
-        let mut buffer = flying(4);
-        // The second by a bit, then both by number, then the same again.
-        buffer.acknowledge(at(9), Sequence(65_533), &[1, 0, 0, 0]);
-        assert_eq!((buffer.in_flight(), buffer.unacknowledged()), (30, 30));
-        buffer.acknowledge(at(9), Sequence(65_535), &[]);
-        assert_eq!((buffer.in_flight(), buffer.first()), (20, Sequence(0)));
-        assert_eq!(buffer.acknowledge(at(9), Sequence(65_535), &[]), Acknowledgement::default());
-        buffer.acknowledge(at(9), Sequence(1), &[]);
-        assert_eq!((buffer.in_flight(), buffer.unacknowledged(), buffer.packets()), (0, 0, 0));
-    }
-
-    #[test]
-    fn a_packet_is_lost_when_three_later_ones_have_come() {
-        let mut buffer = flying(6);
-        let two = buffer.acknowledge(at(9), Sequence(65_533), &[0b011, 0, 0, 0]);
-        assert_eq!((two.lost, two.bytes, two.round_trip), (None, 20, Some(Duration::from_millis(7))));
-        let three = buffer.acknowledge(at(9), Sequence(65_533), &[0b111, 0, 0, 0]);
-        assert_eq!((three.lost, three.bytes), (Some(at(0)), 10));
-        assert_eq!((buffer.in_flight(), buffer.due()), (20, Some(10)));
-        assert_eq!(buffer.send_due(at(10)).unwrap().number, Sequence(65_534));
-        // Sent again, it is lost anew only when three have come that were sent after that.
-        let more = buffer.acknowledge(at(11), Sequence(65_533), &[0b1111, 0, 0, 0]);
-        assert_eq!((more.lost, buffer.due()), (None, None));
-        // Not sampled: it was sent twice.
-        assert_eq!(buffer.acknowledge(at(20), Sequence(65_534), &[]).round_trip, None);
-    }
-
-    #[test]
-    fn a_lost_probe_is_no_loss() {
-        let mut buffer = SendBuffer::new(Sequence(0));
-        buffer.write(Bytes::from(vec![7; 50]));
-        buffer.make(at(0), 10, false);
-        buffer.mark_probe();
-        assert!(buffer.awaits_probe_alone());
-        (1..5).for_each(|n| drop(buffer.make(at(n), 10, false)));
-        assert!(!buffer.awaits_probe_alone());
-        let news = buffer.acknowledge(at(9), Sequence(65_535), &[0b1111, 0, 0, 0]);
-        assert_eq!((news.lost, news.probe), (None, Some(ProbeEnd::Lost)));
-        buffer.send_due(at(10)).unwrap();
-        // Sent again without padding, it proves nothing.
-        assert_eq!(buffer.acknowledge(at(11), Sequence(4), &[]).probe, None);
-    }
-
-    #[test]
-    fn who_acknowledges_what_is_kept_back_lies() {
-        let mut buffer = SendBuffer::new(Sequence(0));
-        buffer.write(Bytes::from(vec![7; 30]));
-        buffer.make(at(0), 10, true);
-        buffer.make(at(0), 10, false);
-        assert_eq!((buffer.in_flight(), buffer.unacknowledged()), (10, 20));
-        let honest = buffer.acknowledge(at(1), Sequence(65_535), &[1, 0, 0, 0]);
-        assert!(!honest.is_lie);
-        assert_eq!(buffer.send_due(at(2)).unwrap().number, Sequence(0));
-        buffer.make(at(3), 10, true);
-        assert!(buffer.acknowledge(at(4), Sequence(2), &[]).is_lie);
-    }
-
-    #[test]
-    fn bits_beyond_what_was_sent_say_nothing() {
-        let mut buffer = flying(2);
-        let news = buffer.acknowledge(at(9), Sequence(65_534), &[0xff; 32]);
-        assert_eq!((news.packets, buffer.in_flight()), (1, 10));
-    }
-
-    #[test]
-    fn after_a_timeout_everything_is_sent_again_in_order() {
-        let mut buffer = flying(3);
-        buffer.acknowledge(at(9), Sequence(65_533), &[1, 0, 0, 0]);
-        assert!(!buffer.lose_all());
-        assert_eq!((buffer.in_flight(), buffer.unacknowledged(), buffer.awaits()), (0, 20, false));
-        let sent: Vec<_> = std::iter::from_fn(|| buffer.send_due(at(10))).map(|sent| sent.number.0).collect();
-        assert_eq!(sent, [65_534, 0]);
-    }
-}
+/// Of so many packets an acknowledgement can tell: of the first by its number, of the others by the bits of 32 bytes.
+const MOST_TOLD: usize = 1 + 32 * 8;

@@ -94,7 +94,7 @@ impl Connection {
             .find(|extension| extension.kind() == SELECTIVE_ACK)
             .map_or(&[][..], |extension| extension.content());
         let complete = Sequence(header.acknowledged);
-        let mut news = self.send.acknowledge(now, complete, selective);
+        let mut news = self.send.acknowledge(now, complete, selective, &self.round_trip);
         if news.is_lie {
             self.end(Ending::Lied, true);
             return;
@@ -133,6 +133,9 @@ impl Connection {
         let acknowledged = AcknowledgedBytes { count: news.bytes, is_limited: self.is_limited, packet };
         self.congestion.acknowledged(acknowledged, self.round_trip.smoothed());
         self.round_trip.progressed();
+        self.is_probing = false;
+        self.owes_probe = false;
+        self.times.progressed = Some(now);
         self.times.expires = self.send.awaits().then(|| now + self.round_trip.timeout());
         self.finish_if_done(now);
     }

@@ -57,6 +57,14 @@ impl Connection {
         if is_due && self.receive.has_holes() {
             return Some(self.transmit_state(now, packet));
         }
+        if std::mem::take(&mut self.owes_probe)
+            && let Some((sent, was_probe)) = self.send.send_newest(now)
+        {
+            if was_probe {
+                self.size.lost();
+            }
+            return Some(self.encode(now, &sent, 0, packet));
+        }
         if let Some(fragment) = self.transmit_data(now, packet) {
             return Some(fragment);
         }
@@ -197,6 +205,7 @@ impl Connection {
             .and_then(|length| HeaderExtension::new(PADDING, &ZEROS[..length.min(ZEROS.len())]));
         self.header(now, kind, *number).encode_to(extension, packet);
         packet.extend_from_slice(payload);
+        self.times.progressed = Some(now);
         if self.times.expires.is_none() {
             self.times.expires = Some(now + self.round_trip.timeout());
         }

@@ -18,6 +18,10 @@ impl Connection {
             self.times.expires = None;
             self.expire(now);
         }
+        if is_due(self.probe_at()) {
+            self.is_probing = true;
+            self.owes_probe = true;
+        }
         if is_due(self.times.release) {
             self.times.release = None;
             self.send.release();
@@ -26,6 +30,17 @@ impl Connection {
             self.times.acknowledge = None;
             self.acknowledgement = AcknowledgementDue::Now;
         }
+    }
+
+    /// When the newest packet is sent once more, because nothing is acknowledged: what was lost at the end of a flight has nothing
+    /// after it that would tell, and would wait for the timeout (RFC 8985, section 7).
+    fn probe_at(&self) -> Option<Timestamp> {
+        // A window of zero has a time of its own.
+        let may_probe =
+            self.phase == Phase::Open && !self.is_probing && self.send.awaits() && self.peer_window > 0;
+        let after = self.round_trip.probe_after(self.send.in_flight()).filter(|_| may_probe)?;
+        let at = self.times.progressed? + after;
+        (at < self.times.expires?).then_some(at)
     }
 
     /// Nothing was acknowledged in time.
@@ -51,6 +66,7 @@ impl Connection {
             self.times.expires = Some(now + ZERO_WINDOW);
             return;
         }
+        self.owes_probe = false;
         let repeats = if self.send.awaits_end_alone() { END_REPEATS } else { DATA_REPEATS };
         let times = self.round_trip.expire();
         if times > repeats {
@@ -69,10 +85,9 @@ impl Connection {
     pub fn wakes_at(&self) -> Option<Timestamp> {
         let times = &self.times;
         let keep_alive = times.sent.filter(|_| self.phase == Phase::Open).map(|sent| sent + KEEP_ALIVE);
-        [times.forget, times.expires, times.release, times.acknowledge, times.past_zero_window, keep_alive]
-            .into_iter()
-            .flatten()
-            .min()
+        let data = [times.expires, self.probe_at(), times.release, times.past_zero_window];
+        let others = [times.forget, times.acknowledge, keep_alive];
+        data.into_iter().chain(others).flatten().min()
     }
 }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use super::link::{Link, SimClock, Way};
 use super::*;
 use crate::utp::connection::Ending;
+use crate::utp::round_trip::LEAST_TIMEOUT;
 
 /// Bytes that differ wherever two packets could be mistaken for each other.
 fn content(length: usize, salt: usize) -> Vec<u8> {
@@ -44,7 +45,8 @@ proptest! {
         ahead in -5_000_000_000i64..5_000_000_000,
         drift in -100i64..=100,
     ) {
-        let way = Way { delay: millis(delay), jitter: millis(jitter), loss, doubles, mtu, rate };
+        let (delay, jitter) = (millis(delay), millis(jitter));
+        let way = Way { delay, jitter, loss, doubles, mtu, rate, ..Way::default() };
         let lengths = [usize::from(lengths.0) * 4 + 1, usize::from(lengths.1) * 2];
         let draws = [
             Draw { sequence: numbers.0, seed: numbers.2 },
@@ -124,6 +126,39 @@ fn nothing_is_lost_on_a_fast_way() {
     assert_whole(&link, lengths);
     // One MiB a round trip of 10 ms, and the end.
     assert!(took < millis(1_500), "{took:?}");
+}
+
+#[test]
+fn what_is_lost_at_the_end_of_a_flight_costs_round_trips_and_no_timeout() {
+    let lengths = [400_000, 0];
+    let (whole, undisturbed) = transfer(Way::default(), lengths);
+    // The last of all of them is FIN.
+    let last = whole.ends[0].packets + 1;
+    for count in [1, 2, 3, 4, 10, 40] {
+        let lost = (last + 1 - count, last + 1);
+        let (link, took) = transfer(Way { lost, ..Way::default() }, lengths);
+        assert_whole(&link, lengths);
+        // A round trip takes 40 ms, and what acknowledges little may be put off by 100 ms.
+        let more = took - undisturbed;
+        assert!(more < millis(if count > 3 { 200 } else { 240 }), "{count} lost: {more:?} more");
+        assert!(link.ends[0].packets <= last + count + 1, "{count} lost: {} packets", link.ends[0].packets);
+    }
+}
+
+#[test]
+fn a_receiver_with_little_room_takes_nearly_what_it_can() {
+    // As a program on the same machine that reads one datagram after the other, 90 of which the system holds for it.
+    for (rate, delay) in [(100_000_000, 100), (30_000_000, 500)] {
+        let delay = Duration::from_micros(delay);
+        let queue = Duration::from_nanos(90 * 1_500 * 1_000_000_000 / rate);
+        let length = 30_000_000;
+        let (link, took) = transfer(Way { rate: Some(rate), delay, queue, ..Way::default() }, [length, 0]);
+        assert_whole(&link, [length, 0]);
+        let least = Duration::from_secs_f64(length as f64 / rate as f64);
+        // An end that is done stays for one timeout.
+        let took = took - LEAST_TIMEOUT;
+        assert!(took < least * 5 / 4, "{took:?} at {rate} bytes a second, {least:?} would do");
+    }
 }
 
 #[derive(Debug, Clone)]

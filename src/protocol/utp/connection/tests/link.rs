@@ -16,13 +16,26 @@ pub(super) struct Way {
     pub(super) doubles: usize,
     /// The most bytes after the UDP header.
     pub(super) mtu: usize,
-    /// Bytes a second; the queue before it takes half a second of bytes.
+    /// Bytes a second.
     pub(super) rate: Option<u64>,
+    /// How long a packet may wait for the rate: what finds a longer queue is lost.
+    pub(super) queue: Duration,
+    /// Which packets of the caller with data, or its end, are lost whatever the chances, counted as they leave.
+    pub(super) lost: (usize, usize),
 }
 
 impl Default for Way {
     fn default() -> Self {
-        Self { delay: millis(20), jitter: Duration::ZERO, loss: 0, doubles: 0, mtu: 1_472, rate: None }
+        Self {
+            delay: millis(20),
+            jitter: Duration::ZERO,
+            loss: 0,
+            doubles: 0,
+            mtu: 1_472,
+            rate: None,
+            queue: millis(500),
+            lost: (0, 0),
+        }
     }
 }
 
@@ -60,6 +73,8 @@ pub(super) struct SimEnd {
     pub(super) ending: Option<Ending>,
     /// Packets of data that were sent.
     pub(super) packets: usize,
+    /// The same with FIN.
+    numbered: usize,
     /// The largest packet that was sent.
     pub(super) largest: usize,
     heard_at: i64,
@@ -124,6 +139,7 @@ impl Link {
             ended: false,
             ending: None,
             packets: 0,
+            numbered: 0,
             largest: 0,
             heard_at: self.now,
         });
@@ -227,8 +243,15 @@ impl Link {
                 assert!(connection.send.unacknowledged() <= RECEIVE_WINDOW);
             }
             let header = Header::decode(&bytes).expect("our packets can be read");
-            self.ends[at].packets += usize::from(header.kind == Kind::Data);
-            self.ends[at].largest = self.ends[at].largest.max(bytes.len());
+            let end = &mut self.ends[at];
+            end.packets += usize::from(header.kind == Kind::Data);
+            end.largest = end.largest.max(bytes.len());
+            if matches!(header.kind, Kind::Data | Kind::Fin) {
+                end.numbered += 1;
+                if at == 0 && (self.way.lost.0..self.way.lost.1).contains(&end.numbered) {
+                    continue;
+                }
+            }
             self.carry(at, bytes, fragment);
         }
     }
@@ -250,7 +273,7 @@ impl Link {
                 if from == 0 {
                     self.queued.push((self.now, begins - self.now));
                 }
-                if begins - self.now > 500_000_000 {
+                if begins - self.now > self.way.queue.as_nanos() as i64 {
                     continue;
                 }
                 leaves = begins + (bytes.len() as i64 + 28) * 1_000_000_000 / rate as i64;
