@@ -13,7 +13,7 @@ mod clients;
 mod ending;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use bittrace_testing::assert_printed;
 use bittrace_testing::captures::captures_folder;
@@ -299,11 +299,34 @@ fn mistakes_are_explained() {
             "the reference has no stream 77; it has",
         ),
         (&["replay", "-"], "give the torrent with --torrent"),
+        (
+            &["replay", "diagnosis"],
+            "diagnosis: a directory, and replay plays one capture file: name one of those in it, such as",
+        ),
         (&["profile", "not-bittorrent.pcapng"], "has no announce"),
     ] {
         let (code, printed, errors) = run(arguments);
         assert_eq!(code, 2, "{arguments:?}: {printed}{errors}");
         assert!(errors.contains(wanted), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_named_with_what_to_do() {
+    for (path, wanted) in [
+        ("/dev/null", "/dev/null: a device, not a capture file: name a pcap or pcapng file"),
+        ("/dev/stdin", "/dev/stdin: a pipe, which cannot be read twice: give the torrent with --torrent"),
+    ] {
+        if !has_path(path) {
+            continue;
+        }
+        let mut replay = command::bittrace(BITTRACE, &captures_folder(), &["replay", path]);
+        let replay =
+            replay.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output = replay.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{path}: {errors}");
+        assert!(errors.contains(wanted), "{path}: {errors}");
     }
 }
 

@@ -33,7 +33,7 @@ pub use model::{
 };
 pub use play::{
     ClientRole, ClientStatus, DISTURBANCES, InjectedFault, Missed, NamedDisturbances, OfflineRun, PeerRun,
-    PeerRunEnd, Precondition, RecordedPieces, Refusal, RefusalAct, ReplayPeer, ReplayedEnd, ServeOptions,
-    Served, Server, reference_conduct, replay_offline,
+    PeerRunEnd, Precondition, RecordedPieces, Refusal, RefusalAct, ReplayPeer, ReplayedEnd, RunConnection,
+    ServeOptions, Served, Server, reference_conduct, replay_offline,
 };
 pub use profile::{InferredProfile, NoClient, ProfileEvidence, infer_profile};

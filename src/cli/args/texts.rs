@@ -322,7 +322,7 @@ Exit codes:
     0  no difference, or only those that masks and --allow permit; with --disturb: complete
     1  differences; with --disturb: incomplete
     2  error: bad usage, unreadable input, a client that cannot be started
-  130  interrupted";
+  130  interrupted with Ctrl-C: bittrace says what was kept, and compares what there was";
 
 pub(super) const PROFILE_AFTER: &str = "\
 Examples:

@@ -20,7 +20,7 @@ use bittrace_protocol::session::{
 use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
 use bittrace_trace as trace;
 use bittrace_trace::units::counted;
-use bittrace_trace::{Direction, Recorder};
+use bittrace_trace::{Direction, Flow, Recorder, Transport};
 use bytes::Bytes;
 
 use crate::model::transcript::{Conversation, Transcript};
@@ -31,6 +31,7 @@ use crate::play::play_clock::PlayClock;
 use crate::play::played_connection::{Heard, PlayedConnection, encryption_remarks};
 use crate::play::refusal::Refusal;
 use crate::play::replayed_trackers::ReplayedTracker;
+use crate::play::run_connection::RunConnection;
 use crate::play::untracked::untracked_peers;
 use crate::play::utp_link::UtpLink;
 use crate::profile::InferredProfile;
@@ -195,8 +196,11 @@ struct SimulatedConnection {
     /// The direction in which the session sends.
     ours: Direction,
     role: RemoteRole,
-    /// Its number in the recording, once it has one. A connection over uTP is recorded as datagrams.
+    /// Its number in the recorder, once it has one. A connection over uTP is recorded as datagrams.
     recorded: Option<trace::StreamId>,
+    /// When it was opened, once it is recorded.
+    opened: Option<Timestamp>,
+    transport: Transport,
     /// Whether the far end says nothing and closes it.
     leaves: bool,
 }
@@ -208,6 +212,13 @@ impl SimulatedConnection {
             Direction::FromInitiator => (self.local, self.far),
             Direction::FromResponder => (self.far, self.local),
         }
+    }
+
+    /// What finds it in the recording.
+    fn in_recording(&self) -> Option<RunConnection> {
+        let (initiator, responder) = self.ends();
+        let flow = Flow { initiator, responder };
+        Some(RunConnection { flow, transport: self.transport, opened: self.opened? })
     }
 
     /// The far end receives bytes.

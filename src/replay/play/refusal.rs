@@ -3,13 +3,15 @@
 use std::fmt;
 use std::net::SocketAddr;
 
+use crate::play::run_connection::RunConnection;
+
 /// A message of the client that a replayed tracker or peer refused, left unanswered, or answered by closing the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The far end.
     pub by: ReplayedEnd,
-    /// The number of the connection in the recording of the run; `None` until the connection is recorded.
-    pub stream: Option<u32>,
+    /// The connection; `None` where the recording of the run does not have it.
+    pub connection: Option<RunConnection>,
     /// What kind of message it was: `announce`, `request`, `handshake`, ...
     pub message: &'static str,
     /// Which one of its kind it was, from 1: of the run for messages to the tracker, of the connection for others.
@@ -112,7 +114,8 @@ mod tests {
     fn a_refusal_says_who_refused_which_message_and_why() {
         let by = ReplayedEnd::Peer("10.0.0.2:6881".parse().unwrap());
         let why = "piece 7 has 17 bytes".to_owned();
-        let refusal = |by, message, did| Refusal { by, stream: None, message, nth: 3, did, why: why.clone() };
+        let refusal =
+            |by, message, did| Refusal { by, connection: None, message, nth: 3, did, why: why.clone() };
         for (refusal, sentence) in [
             (
                 refusal(ReplayedEnd::Tracker, "announce", RefusalAct::Refused),

@@ -125,7 +125,7 @@ impl ReplayPeer {
     fn refuse(&mut self, message: &'static str, nth: u32, did: RefusalAct, why: String) {
         if self.refusals.len() < MOST_REFUSALS {
             let by = ReplayedEnd::Peer(self.far);
-            self.refusals.push(Refusal { by, stream: None, message, nth, did, why });
+            self.refusals.push(Refusal { by, connection: None, message, nth, did, why });
         }
     }
 
@@ -220,10 +220,13 @@ impl ReplayPeer {
         let shaken = self.state.side(self.client()).handshake().is_some();
         if shaken && !held && (!self.state.side(self.side).is_choking() || self.is_fast()) {
             let last = self.lines.get(self.next).or(self.lines.last()).map(|line| line.at);
+            let mut size = 0;
             for block in self.requested() {
-                while self.is_requested(block) {
+                // The next time the peer speaks it goes on.
+                while size <= MOST_AT_ONCE && self.is_requested(block) {
                     if self.answer(block, contents, &mut out) {
                         at = at.or(last);
+                        size += out.last().map_or(0, Bytes::len);
                     }
                 }
             }
@@ -415,6 +418,10 @@ const MOST_PAUSE: f64 = 5.0;
 
 /// What follows within this time is sent at once.
 const AT_ONCE: Duration = Duration::from_millis(1);
+
+/// How many bytes of blocks are sent at once to requests that the reference does not have: a client may ask for 4,096 blocks, and
+/// each of them may be a whole piece.
+const MOST_AT_ONCE: usize = 1 << 20;
 
 /// Where the id of an extended message stands: after the length and the message's id (BEP 10).
 const EXTENDED_ID: usize = 5;

@@ -6,6 +6,7 @@ mod calling;
 mod peer_stream;
 mod peer_task;
 mod recorded_stream;
+mod run_bounds;
 mod state;
 mod tracker_task;
 mod utp_port;
@@ -36,11 +37,13 @@ use crate::play::played_connection::encryption_remarks;
 use crate::play::refusal::Refusal;
 use crate::play::replayed_trackers::ReplayedTracker;
 use crate::play::rewrite::recast_torrent;
+use crate::play::run_connection::RunConnection;
 use crate::play::untracked::untracked_peers;
 use both_sockets::BothSockets;
 use calling::call_client;
 use peer_stream::PeerStream;
 use peer_task::play;
+use run_bounds::RunBounds;
 use state::{Shared, TrackerCounts};
 use tracker_task::{serve_over_http, serve_over_udp};
 use utp_port::serve_over_utp;
@@ -92,6 +95,8 @@ pub struct ClientStatus {
     pub open: u32,
     /// Whether every recorded peer has had a connection to the end.
     pub all_played: bool,
+    /// Whether the run has taken as much as a run may, so that nothing of the client is heard any more.
+    pub is_exhausted: bool,
     /// When either side sent something last.
     pub last: Option<Instant>,
 }
@@ -128,8 +133,8 @@ pub struct Served {
 pub struct PeerRun {
     /// The recorded peer.
     pub far: SocketAddr,
-    /// Its number in the recording.
-    pub stream: u32,
+    /// The connection.
+    pub connection: RunConnection,
     /// Where it did not go as in the reference.
     pub missed: Vec<Missed>,
     /// How it ended.
@@ -200,14 +205,15 @@ impl Server {
         }
         let (news, signs) = watch::channel(ClientStatus::default());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (bounds, record) = RunBounds::new(torrent.total(), record);
         let shared = Shared {
             torrent,
             contents,
             recorder: Recorder::new(record, &options.comment)?,
+            bounds,
             options,
             failed: None,
             streams: 0,
-            heard: 0,
             trackers: replayed,
             places,
             utp_ports: BTreeMap::new(),
@@ -305,7 +311,7 @@ impl Server {
         let shared = Rc::try_unwrap(shared).map_err(|_| io::Error::other("a connection outlived the run"))?;
         let mut shared = shared.into_inner();
         let signs = shared.signs.borrow().clone();
-        shared.plays.sort_by_key(|play| play.stream);
+        shared.plays.sort_by_key(|play| play.connection.opened);
         let unused: Vec<String> = shared.trackers.iter().flat_map(ReplayedTracker::unused).collect();
         shared.remarks.extend(unused);
         for far in shared.waiting.keys() {
@@ -334,6 +340,9 @@ async fn serve_peer(
             sleep(AFTER_REFUSAL).await;
             continue;
         };
+        if !shared.borrow_mut().takes_connection() {
+            continue;
+        }
         let Some(recorded) = Shared::next_connection(&shared, far) else { continue };
         let Some(conversation) = reference.conversation(recorded) else { continue };
         let Ok(own) = stream.local_addr() else { continue };

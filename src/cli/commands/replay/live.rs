@@ -17,6 +17,7 @@ use bittrace_replay::{
     ClientRole, ClientStatus, ConversationRole, InjectedFault, RecordedPieces, ServeOptions, Served, Server,
 };
 use bittrace_trace::Trace;
+use bittrace_trace::units::counted;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -26,7 +27,7 @@ use super::{ReplayPlan, compare, missed_in_words, verdict};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
 use crate::commands::diff::{ComparisonPage, ReplayNotices, is_output};
-use crate::failure::warn;
+use crate::failure::{say, warn};
 use crate::interrupt::{heed, interrupted, tidy_with};
 use crate::os::{ProcessTree, temporary_folder};
 use crate::print::output::Output;
@@ -41,17 +42,30 @@ pub(super) fn run(
     mut output: Output,
 ) -> Result<Exit> {
     if arguments.disturb.is_empty() {
-        let run = ClientRun::new(play, arguments, common, None)?.go()?;
+        let mut run = ClientRun::new(play, arguments, common, None)?.go()?;
         heed();
+        let kept = run.kept_in_words(arguments);
+        let is_broken_off = run.ended == RunEnd::Interrupted && !arguments.client.is_empty();
         if run.ended == RunEnd::Interrupted && run.served.plays.is_empty() {
+            let what = if is_broken_off { "broken off" } else { "ended" };
+            warn(
+                common,
+                &format!(
+                    "the run was {what} with Ctrl-C before the client had a connection with a replayed peer: nothing was \
+                     compared; {kept}"
+                ),
+            );
             return Ok(Exit::Interrupted);
         }
+        if is_broken_off {
+            let remark = format!(
+                "the run was broken off with Ctrl-C: what the client had not sent by then is shown as missing; {kept}"
+            );
+            warn(common, &remark);
+            run.served.remarks.insert(0, remark);
+        }
         let exit = run.compare(play, arguments, options, page_to, common, &mut output)?;
-        return Ok(if run.ended == RunEnd::Interrupted && !arguments.client.is_empty() {
-            Exit::Interrupted
-        } else {
-            exit
-        });
+        return Ok(if is_broken_off { Exit::Interrupted } else { exit });
     }
     let (mut verdicts, mut stopped) = (Vec::new(), false);
     let has_udp = play.reference.trackers().any(|one| one.role == ConversationRole::UdpTracker);
@@ -67,6 +81,17 @@ pub(super) fn run(
         let run = ClientRun::new(play, arguments, common, what)?.go()?;
         if run.ended == RunEnd::Interrupted {
             stopped = true;
+            heed();
+            let which =
+                what.map_or("without a disturbance".to_owned(), |what| format!("with {}", what.name()));
+            let before = counted(verdicts.len() as u64, "run");
+            let kept = run.kept_in_words(arguments);
+            warn(
+                common,
+                &format!(
+                    "broken off with Ctrl-C in the run {which}, which is not judged; what is shown is of {before} before; {kept}"
+                ),
+            );
             break;
         }
         let whole = run.is_whole(play);
@@ -267,6 +292,9 @@ impl<'a> ClientRun<'a> {
             if now.stopped() && quiet > AFTER_GOODBYE {
                 return RunEnd::Done;
             }
+            if now.is_exhausted && quiet > AFTER_GOODBYE {
+                return RunEnd::Exhausted;
+            }
             if client.is_some() && now.completed() && quiet > AFTER_COMPLETION {
                 return RunEnd::Done;
             }
@@ -284,6 +312,16 @@ impl<'a> ClientRun<'a> {
 }
 
 impl Ran {
+    /// What became of the recording, to be said of a run that did not end by itself.
+    fn kept_in_words(&self, arguments: &args::ReplayArguments) -> String {
+        match &arguments.record {
+            Some(path) if *path == self.recording => {
+                format!("the recording up to then is in {}", self.recording.display())
+            }
+            _ => "nothing is kept, as --record names no file".to_owned(),
+        }
+    }
+
     /// Whether the client's folder has the whole content.
     fn is_whole(&self, play: &ReplayPlan) -> bool {
         let mut contents = RecordedPieces::default();
@@ -363,6 +401,9 @@ impl ClientProcess {
         let kill = processes.killer();
         let place = folder.to_owned();
         tidy_with(move || {
+            say(
+                "bittrace: Ctrl-C again: the client was killed, nothing was compared, and a recording is not whole",
+            );
             kill();
             let _ = fs::remove_dir_all(place);
         });

@@ -77,7 +77,8 @@ impl<'a> Simulation<'a> {
     ) -> std::io::Result<()> {
         let recorded = self.record_open(conversation.local_address(), conversation.far(), ours)?;
         let line = self.connection(conversation, ours, recorded.0);
-        self.lines.insert(stream, SimulatedConnection { recorded: Some(recorded), ..line });
+        let opened = Some(self.clock.now());
+        self.lines.insert(stream, SimulatedConnection { recorded: Some(recorded), opened, ..line });
         Ok(())
     }
 
@@ -101,6 +102,8 @@ impl<'a> Simulation<'a> {
             ours,
             role: RemoteRole::Peer(Box::new(peer)),
             recorded: None,
+            opened: None,
+            transport: conversation.transport,
             leaves,
         }
     }
@@ -193,10 +196,10 @@ impl<'a> Simulation<'a> {
 
     /// A connection is over, and both ends have all that was sent.
     pub(super) fn part(&mut self, line: SimulatedConnection) -> std::io::Result<()> {
+        let connection = line.in_recording();
         if let RemoteRole::Peer(mut peer) = line.role {
-            let stream = line.recorded.map(|recorded| recorded.0);
             let room = MOST_REFUSALS.saturating_sub(self.refusals.len());
-            let refusals = peer.peer.refusals().into_iter().map(|refusal| Refusal { stream, ..refusal });
+            let refusals = peer.peer.refusals().into_iter().map(|refusal| Refusal { connection, ..refusal });
             self.refusals.extend(refusals.take(room));
             self.missed.extend(peer.peer.finish().into_iter().map(|missed| (line.far, missed)));
         }

@@ -35,7 +35,8 @@ impl<'a> Simulation<'a> {
     ) -> SimulatedConnection {
         let number = self.recorded;
         self.recorded += 1;
-        self.connection(conversation, ours, number)
+        let opened = Some(self.clock.now());
+        SimulatedConnection { opened, ..self.connection(conversation, ours, number) }
     }
 
     /// Something has happened on the link.

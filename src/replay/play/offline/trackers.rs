@@ -7,13 +7,14 @@ use bittrace_protocol::Metainfo;
 use bittrace_protocol::dial::{AddressFamily, Remote};
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use bittrace_protocol::tracker::http::Request;
-use bittrace_trace::Direction;
+use bittrace_trace::{Direction, Flow, Transport};
 use bytes::Bytes;
 
 use super::{RemoteRole, SimulatedConnection, Simulation};
 use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
 use crate::play::replay_udp_tracker::UdpAnswer;
 use crate::play::replayed_trackers::{ReplayedTracker, TrackerScheme};
+use crate::play::run_connection::RunConnection;
 
 impl Simulation<'_> {
     /// The session turns to the tracker that a URL of this host and port led to.
@@ -44,6 +45,8 @@ impl Simulation<'_> {
                 ours: Direction::FromInitiator,
                 role: role(place),
                 recorded: None,
+                opened: None,
+                transport: if scheme == TrackerScheme::Udp { Transport::Udp } else { Transport::Tcp },
                 leaves: false,
             },
         );
@@ -64,7 +67,8 @@ impl Simulation<'_> {
         });
         self.asked += 1;
         let Some((exchange, far)) = answer else {
-            self.refuse(RefusalAct::Closed, "the reference has no response to such a request".to_owned());
+            let why = "the reference has no response to such a request".to_owned();
+            self.refuse(None, RefusalAct::Closed, why);
             self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
             return Ok(());
         };
@@ -94,7 +98,8 @@ impl Simulation<'_> {
         let (answer, at) = match tracker.udp.answer(datagram) {
             UdpAnswer::Packet(packet, at) => (packet, at),
             UdpAnswer::Refused(packet, why) => {
-                self.refuse(RefusalAct::Refused, why);
+                let flow = Flow { initiator: local, responder: far };
+                self.refuse(Some(RunConnection::of_datagrams(flow)), RefusalAct::Refused, why);
                 (packet, None)
             }
             UdpAnswer::Silent | UdpAnswer::NotARequest(_) => return Ok(()),
@@ -110,10 +115,10 @@ impl Simulation<'_> {
     }
 
     /// Notes what a tracker did not answer.
-    pub(super) fn refuse(&mut self, did: RefusalAct, why: String) {
+    pub(super) fn refuse(&mut self, connection: Option<RunConnection>, did: RefusalAct, why: String) {
         if self.refusals.len() < MOST_REFUSALS {
             let (by, nth) = (ReplayedEnd::Tracker, self.asked);
-            self.refusals.push(Refusal { by, stream: None, message: "request", nth, did, why });
+            self.refusals.push(Refusal { by, connection, message: "request", nth, did, why });
         }
     }
 }

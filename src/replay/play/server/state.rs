@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 
 use super::recorded_stream::RecordedStream;
+use super::run_bounds::{CountedWriter, RunBounds};
 use super::utp_port::UtpOrder;
 use super::{ClientStatus, PeerRun, ServeOptions, beside, call_client};
 use crate::model::transcript::{Conversation, Transcript};
@@ -30,16 +31,16 @@ use crate::play::replay_tracker::Topic;
 use crate::play::replay_udp_tracker::{UdpAnswer, UdpTopic};
 use crate::play::replayed_trackers::{ReplayedTracker, TrackerScheme};
 use crate::play::rewrite::recast_answer;
+use crate::play::run_connection::RunConnection;
 
 pub(super) struct Shared {
     pub(super) torrent: Arc<Metainfo>,
     pub(super) contents: RecordedPieces,
     pub(super) options: ServeOptions,
-    pub(super) recorder: Recorder<Box<dyn Write>>,
+    pub(super) recorder: Recorder<CountedWriter<Box<dyn Write>>>,
+    pub(super) bounds: RunBounds,
     pub(super) failed: Option<io::Error>,
     pub(super) streams: u32,
-    /// How many bytes the client has sent.
-    pub(super) heard: u64,
     pub(super) trackers: Vec<ReplayedTracker>,
     /// How many answers of trackers over UDP came before the one that is lost, and it.
     pub(super) lost: u32,
@@ -132,13 +133,13 @@ impl Shared {
     /// Notes what the tracker did not answer.
     pub(super) fn refuse(
         &mut self,
-        stream: Option<u32>,
+        connection: Option<RunConnection>,
         message: &'static str,
         nth: u32,
         did: RefusalAct,
         why: String,
     ) {
-        self.keep(Refusal { by: ReplayedEnd::Tracker, stream, message, nth, did, why });
+        self.keep(Refusal { by: ReplayedEnd::Tracker, connection, message, nth, did, why });
     }
 
     /// The far end of a recorded conversation on a connection that begins now, and the connection in the recording.
@@ -244,12 +245,24 @@ impl Shared {
 
     /// Counts bytes of the client; whether the client may go on.
     pub(super) fn hears(&mut self, count: usize) -> bool {
-        self.heard += count as u64;
-        let most = MOST_HEARD + 2 * self.torrent.total();
-        if self.heard > most {
-            self.remark(format!("the client sent more than {} MiB: its connections were closed", most >> 20));
+        self.bounds.hear(count);
+        self.goes_on()
+    }
+
+    /// Counts a connection; whether the client may have it.
+    pub(super) fn takes_connection(&mut self) -> bool {
+        self.bounds.connect();
+        self.goes_on()
+    }
+
+    /// Whether the run has taken less than it may. Else that is noted, and connections are closed.
+    pub(super) fn goes_on(&mut self) -> bool {
+        let Some(bound) = self.bounds.reached() else { return true };
+        if !self.signs.borrow().is_exhausted {
+            self.remark(bound.describe());
+            self.sign(|signs| signs.is_exhausted = true);
         }
-        self.heard <= most
+        false
     }
 
     /// Notes something that is worth knowing, once.
@@ -283,11 +296,15 @@ impl Shared {
         true
     }
 
-    /// Records a datagram to the client.
-    pub(super) fn sends_datagram(&mut self, own: SocketAddr, client: SocketAddr, bytes: &[u8]) {
+    /// Records a datagram to the client; whether it may be sent.
+    pub(super) fn sends_datagram(&mut self, own: SocketAddr, client: SocketAddr, bytes: &[u8]) -> bool {
+        if !self.goes_on() {
+            return false;
+        }
         let now = self.now();
         let recorded = self.recorder.datagram(now, own, client, bytes);
         self.note(recorded);
+        true
     }
 
     /// The answer to a datagram to the tracker at this place; both are recorded. `None` where the tracker does not answer.
@@ -305,6 +322,7 @@ impl Shared {
         let packet = decode_request(bytes).ok();
         let topic = packet.as_ref().and_then(UdpTopic::of);
         let (message, nth) = shared.asked.count_datagram(topic);
+        let here = Some(RunConnection::of_datagrams(Flow { initiator: client, responder: own }));
         let is_there = place < shared.trackers.len();
         // A request for another torrent uses up no recorded answer.
         if let Some(Packet::AnnounceRequest(announce)) = &packet
@@ -312,10 +330,10 @@ impl Shared {
         {
             let (other, ours) = (announce.info_hash, shared.torrent.info_hash);
             let why = format!("its info_hash {other} is not the reference's, {ours}");
-            shared.refuse(None, message, nth, RefusalAct::Refused, why);
+            shared.refuse(here, message, nth, RefusalAct::Refused, why);
             let message = b"this is not the torrent of the capture".to_vec();
             let error = Packet::Error { transaction_id: announce.transaction_id, message };
-            return Some(shared.answers_datagram((own, client), &error));
+            return shared.answers_datagram((own, client), &error);
         }
         let answer = shared.trackers.get_mut(place).map(|tracker| tracker.udp.answer(bytes));
         let refused = matches!(answer, Some(UdpAnswer::Refused(..)));
@@ -334,17 +352,17 @@ impl Shared {
                 packet
             }
             (Some(UdpAnswer::Refused(packet, why)), _) => {
-                shared.refuse(None, message, nth, RefusalAct::Refused, why);
+                shared.refuse(here, message, nth, RefusalAct::Refused, why);
                 packet
             }
             (Some(UdpAnswer::NotARequest(error)), _) => {
                 let why = format!("it is not a request over UDP: {}", wanted_at(error.offset, error.wanted));
-                shared.refuse(None, message, nth, RefusalAct::LeftUnanswered, why);
+                shared.refuse(here, message, nth, RefusalAct::LeftUnanswered, why);
                 return None;
             }
             _ if is_there && shared.trackers[place].is_asked(TrackerScheme::Udp) => {
                 let why = "the reference has no response to such a request".to_owned();
-                shared.refuse(None, message, nth, RefusalAct::LeftUnanswered, why);
+                shared.refuse(here, message, nth, RefusalAct::LeftUnanswered, why);
                 return None;
             }
             (_, Some(packet)) => {
@@ -356,14 +374,17 @@ impl Shared {
             (_, None) => return None,
         };
         let answer = shared.recast_packet(answer, topic);
-        Some(shared.answers_datagram((own, client), &answer))
+        shared.answers_datagram((own, client), &answer)
     }
 
-    /// Records the datagram that a tracker sends.
-    fn answers_datagram(&mut self, (own, client): (SocketAddr, SocketAddr), packet: &Packet) -> Vec<u8> {
+    /// The datagram that a tracker sends, recorded; `None` where it may send none.
+    fn answers_datagram(
+        &mut self,
+        (own, client): (SocketAddr, SocketAddr),
+        packet: &Packet,
+    ) -> Option<Vec<u8>> {
         let bytes = packet.encode();
-        self.sends_datagram(own, client, &bytes);
-        bytes
+        self.sends_datagram(own, client, &bytes).then_some(bytes)
     }
 
     /// A recorded answer with the peers where they are now.
@@ -389,12 +410,12 @@ impl Shared {
         }
     }
 
-    /// The answer to a request to the tracker at this place, which came on this connection of the recording.
+    /// The answer to a request to the tracker at this place, which came on this connection.
     pub(super) fn answer(
         this: &Rc<RefCell<Self>>,
         place: usize,
         bytes: &[u8],
-        stream: u32,
+        connection: RunConnection,
         client: SocketAddr,
         reference: &Rc<Transcript>,
     ) -> Vec<u8> {
@@ -404,7 +425,7 @@ impl Shared {
         let (message, nth) = shared.asked.count(kind.as_ref());
         // `reason` is what the client is told, `why` what its author is told.
         let refuse = |shared: &mut Self, reason: &str, why: String| {
-            shared.refuse(Some(stream), message, nth, RefusalAct::Refused, why);
+            shared.refuse(Some(connection), message, nth, RefusalAct::Refused, why);
             let body = format!("d14:failure reason{}:{reason}e", reason.len());
             encode_response(200, "OK", &[("Connection", "close")], body.as_bytes())
         };
@@ -453,9 +474,6 @@ impl Shared {
         recast_answer(&answer, &|recorded| places.get(&recorded).copied(), &more)
     }
 }
-
-/// How many bytes a client may send in addition to twice the content: no client needs more, and all of them are kept.
-const MOST_HEARD: u64 = 32 << 20;
 
 /// How many bytes the recording takes for a datagram beside its own.
 const RECORDED_WITH: usize = 60;
