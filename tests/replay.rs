@@ -479,6 +479,21 @@ fn a_torrent_of_version_2_alone_is_played() {
     assert_eq!(summary(&printed)["coverage"].as_f64(), Some(1.0), "{printed}");
 }
 
+/// The client of the reference has a link by both hashes, announces by both, and calls its peer by that of version 2.
+#[test]
+fn a_hybrid_reference_by_the_hash_of_version_2_is_played() {
+    let name = "hybrid-v2-hashes.pcap";
+    let (code, printed, errors) = run(&["replay", name]);
+    assert!(code < 2 && errors.is_empty(), "{code}: {errors}");
+    assert_printed!("replay", "rehearsal-hybrid-v2", printed);
+    let (_, printed, _) =
+        run(&["replay", name, "--no-mask", "--side", "local", "--only", "handshake", "--format", "json"]);
+    assert_all_the_same(&printed);
+    let (code, printed, errors) = live(name, &["--only", "handshake,request", "--format", "json"]);
+    assert!(code < 2, "{errors}");
+    assert_all_the_same(&printed);
+}
+
 /// A recording of bittrace over uTP is a reference, with the torrent as it was: its tracker is at another address there.
 #[test]
 fn a_recording_over_utp_is_a_reference() {

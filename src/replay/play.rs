@@ -2,6 +2,7 @@
 
 mod client_role;
 mod fault;
+mod magnet_link;
 mod missed;
 mod offline;
 mod pieces;
@@ -22,6 +23,7 @@ mod utp_link;
 
 pub use client_role::ClientRole;
 pub use fault::{InjectedFault, NAMES as DISTURBANCES, NamedDisturbances};
+pub use magnet_link::link_of;
 pub use missed::Missed;
 pub use offline::{OfflineRun, replay_offline};
 pub use pieces::RecordedPieces;

@@ -165,7 +165,7 @@ impl ReplayPlan {
         let name = &self.reference.name;
         match self.reference.torrent {
             None => return Err(NoClient(name.clone()).into()),
-            Some(torrent) if torrent != self.torrent.info_hash => bail!(
+            Some(torrent) if !self.torrent.goes_by(torrent) => bail!(
                 "{name} is about torrent {torrent}, but {} is {}",
                 self.torrent_path.display(),
                 self.torrent.info_hash

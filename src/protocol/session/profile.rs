@@ -22,6 +22,8 @@ pub struct Profile {
     pub reserved: [u8; 8],
     /// Whether version 2 of a hybrid torrent is offered to peers, and taken where it is offered (BEP 52, "Upgrade Path").
     pub upgrades: bool,
+    /// Whether peers of a hybrid torrent are called by the info hash of version 2 (BEP 52).
+    pub calls_by_v2: bool,
     /// When connections are encrypted, and what a negotiation says.
     pub encryption: EncryptionProfile,
     /// What follows the handshake, in this order.
@@ -286,6 +288,7 @@ impl Profile {
             // Extension protocol (BEP 10) and fast extension (BEP 6).
             reserved: [0, 0, 0, 0, 0, 0x10, 0, 0x04],
             upgrades: true,
+            calls_by_v2: false,
             first_messages: vec![FirstMessage::Pieces, FirstMessage::Extended],
             encryption: EncryptionProfile::own(EncryptionPolicy::Off),
             have_all: true,

@@ -12,19 +12,20 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bittrace_protocol::magnet::Magnet;
 use bittrace_protocol::session::{
     Config, EncryptionPolicy, Event, Input, MemoryDisk, MessageCounts, Output, PeerSource, SearchState,
     SeedGoal, Session, SessionStreamId, Violation,
 };
-use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
+use bittrace_protocol::{Metainfo, Timestamp};
 use bittrace_trace as trace;
 use bittrace_trace::units::counted;
 use bittrace_trace::{Direction, Flow, Recorder, Transport};
 use bytes::Bytes;
 
+use crate::model::torrent_hashes::TorrentHashes;
 use crate::model::transcript::{Conversation, Transcript};
 use crate::play::client_role::ClientRole;
+use crate::play::magnet_link::link_of;
 use crate::play::missed::Missed;
 use crate::play::pieces::RecordedPieces;
 use crate::play::play_clock::PlayClock;
@@ -68,7 +69,7 @@ pub fn replay_offline(
     role: ClientRole,
     comment: &str,
 ) -> Result<OfflineRun, String> {
-    if torrent.info_hash != learnt.torrent {
+    if !torrent.goes_by(learnt.torrent) {
         return Err(format!("the capture is about torrent {}, not {}", learnt.torrent, torrent.info_hash));
     }
     if torrent.placement().is_none() {
@@ -101,7 +102,7 @@ pub fn replay_offline(
     let identity = learnt.identity.clone();
     let had_a_link = role == ClientRole::Downloader && reference.asks_for_metadata();
     let mut session = if had_a_link {
-        Session::of_magnet(config, &Magnet::of(torrent), identity, clock.now())
+        Session::of_magnet(config, &link_of(torrent, reference), identity, clock.now())
     } else {
         Session::new(config, torrent.clone(), identity, have, clock.now())
     };
@@ -115,7 +116,7 @@ pub fn replay_offline(
     session.handle(clock.now(), Input::Searching(search));
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
-        torrent: torrent.info_hash,
+        torrent: TorrentHashes::of(torrent),
         described,
         ended,
         contents,
@@ -151,7 +152,7 @@ pub fn replay_offline(
 }
 
 struct Simulation<'a> {
-    torrent: InfoHash,
+    torrent: TorrentHashes,
     /// The torrent, for a session that has its metadata from the far ends.
     described: Arc<Metainfo>,
     /// When the last message of the reference was captured.

@@ -11,6 +11,7 @@ use bittrace_protocol::{Block, InfoHash, Timestamp};
 use bittrace_trace::{Body, MseBody, Side, Unreadable};
 use bytes::{Bytes, BytesMut};
 
+use crate::model::torrent_hashes::TorrentHashes;
 use crate::model::transcript::Conversation;
 use crate::play::client_role::ClientRole;
 use crate::play::missed::Missed;
@@ -28,7 +29,7 @@ use scripted_message::{ScriptedKind, ScriptedMessage};
 #[derive(Debug)]
 pub struct ReplayPeer {
     lines: Vec<ScriptedMessage>,
-    torrent: InfoHash,
+    torrent: TorrentHashes,
     /// The role of the client.
     role: ClientRole,
     /// The client's blocks that were not compared with the content yet.
@@ -63,7 +64,7 @@ pub struct ReplayPeer {
 
 impl ReplayPeer {
     /// The far end of a conversation about `torrent` with a client in this role.
-    pub fn of(torrent: InfoHash, conversation: &Conversation, role: ClientRole) -> Self {
+    pub fn of(torrent: impl Into<TorrentHashes>, conversation: &Conversation, role: ClientRole) -> Self {
         let mut lines = Vec::new();
         let mut wants = PreconditionCounts::default();
         let mut before = None;
@@ -90,7 +91,7 @@ impl ReplayPeer {
         }
         Self {
             lines,
-            torrent,
+            torrent: torrent.into(),
             role,
             unchecked: Vec::new(),
             rejected: Vec::new(),
@@ -278,7 +279,15 @@ impl ReplayPeer {
         let (state, side, number) = (&mut self.state, self.side, self.observed);
         match &line.says {
             ScriptedKind::Handshake(handshake) => {
-                state.observe_handshake(side, UNTIMED, number, handshake);
+                let info_hash = answered(state.side(side.other()).handshake(), handshake, self.torrent);
+                let handshake = Handshake { info_hash, ..*handshake };
+                state.observe_handshake(side, UNTIMED, number, &handshake);
+                if info_hash.0 != line.bytes[INFO_HASH] {
+                    let mut bytes = BytesMut::from(&line.bytes[..]);
+                    bytes[INFO_HASH].copy_from_slice(&info_hash.0);
+                    out.push(bytes.freeze());
+                    return true;
+                }
             }
             // A block beyond the limit on memory is not stored with its line.
             ScriptedKind::Block(block) if line.bytes.is_empty() => {
@@ -403,6 +412,24 @@ impl ReplayPeer {
         std::mem::take(&mut self.missed)
     }
 }
+
+/// The info hash with which a recorded peer answers. A client of a hybrid torrent may call by the other one than the reference's
+/// client did: it gets back what it called by, or that of version 2 where it offers version 2 (BEP 52, "Upgrade Path").
+fn answered(client: Option<&Handshake>, recorded: &Handshake, torrent: TorrentHashes) -> InfoHash {
+    match client {
+        Some(client)
+            if torrent.second.is_some()
+                && client.info_hash != recorded.info_hash
+                && !(client.offers_v2() && torrent.second == Some(recorded.info_hash)) =>
+        {
+            client.info_hash
+        }
+        _ => recorded.info_hash,
+    }
+}
+
+/// Where the info hash stands in a handshake (BEP 3).
+const INFO_HASH: std::ops::Range<usize> = 28..48;
 
 /// A recorded peer waits for messages, not for times, so that it observes without a clock.
 const UNTIMED: Timestamp = Timestamp::EPOCH;

@@ -151,6 +151,10 @@ impl<'a> Learner<'a> {
         form.prefix = id.0[..id.client_part()].to_vec();
         form.alphabet = Alphabet::of(&tails);
         self.learnt.profile.reserved = first.reserved;
+        let dialled = peers.iter().filter(|one| one.is_outgoing()).find_map(handshake);
+        let second = self.reference.hybrid.and_then(|hashes| hashes.second);
+        self.learnt.profile.calls_by_v2 =
+            dialled.is_some_and(|(_, handshake)| Some(handshake.info_hash) == second);
         if self.learnt.client.is_none() {
             let clients = peers.iter().filter_map(|one| one.direction(Side::Local).client.as_deref());
             self.learnt.client = clients.map(str::to_owned).next();

@@ -15,6 +15,7 @@ use bittrace_protocol::Metainfo;
 use bittrace_protocol::magnet::Magnet;
 use bittrace_replay::{
     ClientRole, ClientStatus, ConversationRole, InjectedFault, RecordedPieces, ServeOptions, Served, Server,
+    Transcript, link_of,
 };
 use bittrace_trace::Trace;
 use bittrace_trace::units::counted;
@@ -201,7 +202,7 @@ impl<'a> ClientRun<'a> {
         let torrent = server
             .torrent_file(&self.play.file)
             .ok_or_else(|| anyhow!("{}: cannot be copied", self.play.torrent_path.display()))?;
-        let link = link_to(&torrent, &server.untracked_peers())
+        let link = link_to(&torrent, &self.play.reference, &server.untracked_peers())
             .ok_or_else(|| anyhow!("{}: no magnet link can name it", self.play.torrent_path.display()))?
             .to_string();
         let copy = self.folder.path().join("replay.torrent");
@@ -364,11 +365,11 @@ impl Ran {
     }
 }
 
-/// A magnet link to a torrent, with its trackers and these peers.
-fn link_to(torrent: &[u8], peers: &[SocketAddr]) -> Option<Magnet> {
+/// A magnet link to the torrent of a reference, with its trackers and these peers.
+fn link_to(torrent: &[u8], reference: &Transcript, peers: &[SocketAddr]) -> Option<Magnet> {
     let metainfo = Metainfo::decode(torrent).ok()?;
     let peers = peers.iter().map(|peer| HostPort { host: peer.ip().to_string(), port: peer.port() });
-    Some(Magnet { peers: peers.collect(), ..Magnet::of(&metainfo) })
+    Some(Magnet { peers: peers.collect(), ..link_of(&metainfo, reference) })
 }
 
 /// A client that runs. It ends with this value, and all that it started with it.

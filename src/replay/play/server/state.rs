@@ -22,6 +22,7 @@ use super::recorded_stream::RecordedStream;
 use super::run_bounds::{CountedWriter, RunBounds};
 use super::utp_port::UtpOrder;
 use super::{ClientStatus, PeerRun, ServeOptions, beside, call_client};
+use crate::model::torrent_hashes::TorrentHashes;
 use crate::model::transcript::{Conversation, Transcript};
 use crate::play::fault::{FaultInjector, InjectedFault};
 use crate::play::pieces::RecordedPieces;
@@ -159,7 +160,7 @@ impl Shared {
     /// The far end of a recorded conversation.
     fn peer(&self, conversation: &Conversation) -> PlayedConnection {
         let draw = MseDraw::new(self.options.secret, self.streams);
-        PlayedConnection::of(self.torrent.info_hash, conversation, self.options.role, draw)
+        PlayedConnection::of(TorrentHashes::of(&self.torrent), conversation, self.options.role, draw)
     }
 
     /// Notes that a connection is over another transport than in the reference.
@@ -326,7 +327,7 @@ impl Shared {
         let is_there = place < shared.trackers.len();
         // A request for another torrent uses up no recorded answer.
         if let Some(Packet::AnnounceRequest(announce)) = &packet
-            && announce.info_hash != shared.torrent.info_hash
+            && !shared.torrent.goes_by(announce.info_hash)
         {
             let (other, ours) = (announce.info_hash, shared.torrent.info_hash);
             let why = format!("its info_hash {other} is not the reference's, {ours}");
@@ -441,7 +442,7 @@ impl Shared {
             return refuse(&mut shared, "info_hash is missing or malformed", why);
         }
         if let Some(RequestKind::Announce(announce)) = &kind {
-            if announce.info_hash != shared.torrent.info_hash {
+            if !shared.torrent.goes_by(announce.info_hash) {
                 let why = format!(
                     "its info_hash {} is not the reference's, {}",
                     announce.info_hash, shared.torrent.info_hash
