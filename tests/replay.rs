@@ -479,6 +479,27 @@ fn a_torrent_of_version_2_alone_is_played() {
     assert_eq!(summary(&printed)["coverage"].as_f64(), Some(1.0), "{printed}");
 }
 
+/// The client of the reference has a link and a node of the DHT, which names the peer.
+#[test]
+fn a_reference_with_nodes_of_the_dht_is_played() {
+    let name = "dht-get-peers.pcap";
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = ["one.pcapng", "two.pcapng"].map(|file| {
+        let (code, printed, errors) =
+            run_in(folder.path(), &["replay", &capture(name), "--record", file, "--format", "json"]);
+        assert!(code < 2 && errors.is_empty(), "{errors}");
+        let summary = summary(&printed);
+        assert_eq!(summary["refusals"], serde_json::json!([]), "{summary}");
+        std::fs::read(folder.path().join(file)).unwrap()
+    });
+    assert!(recorded[0] == recorded[1]);
+    assert_printed!("replay", "rehearsal-dht", run(&["replay", name]).1);
+    assert_eq!(carriers(&folder.path().join("one.pcapng"), "get_peers-response"), ["udp"]);
+    let (code, _, errors) = run(&["replay", "download-aria2.pcap", "--", BITTRACE, "{dht}"]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("{dht}: the client of download-aria2.pcap asked no node of the DHT"), "{errors}");
+}
+
 /// The client of the reference has a link by both hashes, announces by both, and calls its peer by that of version 2.
 #[test]
 fn a_hybrid_reference_by_the_hash_of_version_2_is_played() {

@@ -11,6 +11,7 @@ mod played_connection;
 mod precondition;
 mod reference_conduct;
 mod refusal;
+mod replay_nodes;
 mod replay_peer;
 mod replay_tracker;
 mod replay_udp_tracker;

@@ -214,6 +214,22 @@ fn clients_download_a_torrent_of_version_2_alone() {
     assert_eq!(carriers(&folder.path().join("run.pcapng"), "hashes"), ["tcp"]);
 }
 
+/// The node of the DHT alone names the peer: the link has neither trackers nor peers.
+#[test]
+fn clients_find_the_recorded_peer_through_recorded_nodes_of_the_dht() {
+    let carried = |folder: &TempDir, message| carriers(&folder.path().join("run.pcapng"), message);
+    let client =
+        ["-o", "{content}", "--port", "{port}", "--listen", "127.0.0.1", "-q", "--dht-node", "{dht}"];
+    let state = ["--dht-state", "{content}/../dht.state", "{magnet}"];
+    let client = [&[BITTRACE, "download"], &client[..], &state].concat();
+    assert_eq!(carried(&completes("dht-get-peers.pcap", &client, &[]), "get_peers-response"), ["udp"]);
+    if is_there("libtorrent") {
+        let client = ["/usr/bin/python3", "client.py", "{magnet}", "{content}", "{port}", "node={dht}"];
+        let folder = completes("dht-get-peers.pcap", &client, &LIBTORRENT_FILES);
+        assert_eq!(carried(&folder, "announce_peer-response"), ["udp"]);
+    }
+}
+
 /// The recorded client went by the hash of version 2. Of the clients here aria2 and Transmission 3 do not read hybrid torrents.
 #[test]
 fn clients_download_a_hybrid_torrent_by_either_of_its_hashes() {

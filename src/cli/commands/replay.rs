@@ -232,7 +232,9 @@ fn rehearsed(
             .with_context(|| format!("{}: cannot be written", path.display()))?;
     }
     let name = format!("bittrace, as {}", learnt.client.as_deref().unwrap_or("its client"));
-    let options_of_trace = TraceOptions { local: play.local.into(), ..play.options_of_run() };
+    // The session has the address of the reference's client.
+    let local = play.local.or(play.reference.local);
+    let options_of_trace = TraceOptions { local: local.into(), ..play.options_of_run() };
     let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), options_of_trace)?;
     let introduction = |capture: &str| {
         [

@@ -235,6 +235,12 @@ impl Transcript {
         conversation.torrent.is_none_or(|torrent| self.is_torrent(torrent))
     }
 
+    /// When its local host sent the first message to a node of the DHT.
+    pub fn nodes_began(&self) -> Option<Timestamp> {
+        let nodes = self.conversations.iter().filter(|one| one.role == ConversationRole::Node);
+        nodes.filter_map(|one| Some(one.direction(Side::Local).messages.first()?.at)).min()
+    }
+
     /// When its first and its last message were captured; `None` where it has none.
     pub fn span(&self) -> Option<(Timestamp, Timestamp)> {
         let times = || {

@@ -1,4 +1,4 @@
-//! What a replayed tracker or peer does not answer, and why: a client's author sees only that nothing comes.
+//! What a replayed tracker, peer or node does not answer, and why: a client's author sees only that nothing comes.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -29,6 +29,8 @@ pub enum ReplayedEnd {
     Tracker,
     /// The peer that had this address in the reference.
     Peer(SocketAddr),
+    /// The node of the DHT that had this address in the reference.
+    Node(SocketAddr),
 }
 
 /// What a far end did in place of an answer.
@@ -50,14 +52,15 @@ impl ReplayedEnd {
         match self {
             Self::Tracker => "tracker",
             Self::Peer(_) => "peer",
+            Self::Node(_) => "node",
         }
     }
 
-    /// The address that the peer had in the reference; `None` for the tracker.
+    /// The address that the peer or node had in the reference; `None` for the tracker.
     pub const fn peer(self) -> Option<SocketAddr> {
         match self {
             Self::Tracker => None,
-            Self::Peer(address) => Some(address),
+            Self::Peer(address) | Self::Node(address) => Some(address),
         }
     }
 }
@@ -67,6 +70,7 @@ impl fmt::Display for ReplayedEnd {
         match self {
             Self::Tracker => write!(f, "the replayed tracker"),
             Self::Peer(address) => write!(f, "the replayed peer {address}"),
+            Self::Node(address) => write!(f, "the replayed DHT node {address}"),
         }
     }
 }

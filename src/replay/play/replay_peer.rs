@@ -123,6 +123,18 @@ impl ReplayPeer {
         }
     }
 
+    /// Has it tell the port at which its node of the DHT is now (BEP 5, "PORT message"), where `place` knows that of the recorded port.
+    pub(crate) fn move_node(&mut self, place: impl Fn(u16) -> Option<u16>) {
+        for line in &mut self.lines {
+            let ScriptedKind::Message(Message::Port(port)) = &mut line.says else { continue };
+            let Some(here) = place(*port) else { continue };
+            *port = here;
+            let mut bytes = Vec::new();
+            Message::Port(here).encode(&mut bytes);
+            line.bytes = bytes.into();
+        }
+    }
+
     fn refuse(&mut self, message: &'static str, nth: u32, did: RefusalAct, why: String) {
         if self.refusals.len() < MOST_REFUSALS {
             let by = ReplayedEnd::Peer(self.far);

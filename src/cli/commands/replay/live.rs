@@ -202,9 +202,20 @@ impl<'a> ClientRun<'a> {
         let torrent = server
             .torrent_file(&self.play.file)
             .ok_or_else(|| anyhow!("{}: cannot be copied", self.play.torrent_path.display()))?;
-        let link = link_to(&torrent, &self.play.reference, &server.untracked_peers())
-            .ok_or_else(|| anyhow!("{}: no magnet link can name it", self.play.torrent_path.display()))?
-            .to_string();
+        let has_node = self.arguments.client.iter().any(|word| word.contains(NODE));
+        // A client with a node of the DHT finds the peers that nodes name.
+        let peers = if has_node { server.unnamed_peers() } else { server.untracked_peers() };
+        let node = server.first_node().map(|node| node.to_string());
+        if has_node && node.is_none() {
+            bail!("{NODE}: the client of {} asked no node of the DHT", self.play.reference.name);
+        }
+        let mut link = link_to(&torrent, &self.play.reference, &peers)
+            .ok_or_else(|| anyhow!("{}: no magnet link can name it", self.play.torrent_path.display()))?;
+        if has_node && self.play.reference.trackers().next().is_none() {
+            // The tracker that the torrent has then is made up, and names the same peers.
+            link.trackers.clear();
+        }
+        let link = link.to_string();
         let copy = self.folder.path().join("replay.torrent");
         fs::write(&copy, torrent).with_context(|| format!("{}: cannot be written", copy.display()))?;
         self.announce(&server, &copy, &link);
@@ -213,8 +224,11 @@ impl<'a> ClientRun<'a> {
             if self.arguments.client.is_empty() {
                 return anyhow::Ok(self.watch(signs, None).await);
             }
-            let mut client =
-                ClientProcess::start(&self.arguments.client, (&copy, &link), self.folder.path())?;
+            let mut client = ClientProcess::start(
+                &self.arguments.client,
+                (&copy, &link, node.as_deref()),
+                self.folder.path(),
+            )?;
             let ended = self.watch(signs, Some(&mut client.processes)).await;
             let ended = client.end(ended).await;
             if let RunEnd::Exited(status) = &ended
@@ -249,6 +263,9 @@ impl<'a> ClientRun<'a> {
         }
         for (recorded, here) in server.peers() {
             warn(self.common, &format!("the peer {recorded} is at {here}"));
+        }
+        for (recorded, here) in server.nodes() {
+            warn(self.common, &format!("the DHT node {recorded} is at {here}"));
         }
         if self.arguments.client.is_empty() {
             let seconds = self.arguments.timeout;
@@ -381,8 +398,12 @@ struct ClientProcess {
 }
 
 impl ClientProcess {
-    /// Starts a client with these words, in which a torrent file and a magnet link to it may stand.
-    fn start(words: &[String], (torrent, link): (&Path, &str), folder: &Path) -> Result<Self> {
+    /// Starts a client with these words, in which a torrent file, a magnet link to it and a node of the DHT may stand.
+    fn start(
+        words: &[String],
+        (torrent, link, node): (&Path, &str, Option<&str>),
+        folder: &Path,
+    ) -> Result<Self> {
         let downloads = folder.join(DOWNLOADS);
         let port = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
         let words: Vec<OsString> = words
@@ -390,6 +411,7 @@ impl ClientProcess {
             .map(|word| {
                 word.replace("{torrent}", &torrent.display().to_string())
                     .replace("{magnet}", link)
+                    .replace(NODE, node.unwrap_or(NODE))
                     .replace("{dir}", &downloads.display().to_string())
                     .replace("{port}", &port.to_string())
                     .into()
@@ -472,6 +494,9 @@ fn address(text: Option<&str>) -> Result<SocketAddr> {
     }
     Ok(address)
 }
+
+/// What stands for a node of the DHT in a client's words.
+const NODE: &str = "{dht}";
 
 /// The client's folder in that of the run.
 const DOWNLOADS: &str = "downloads";

@@ -32,7 +32,7 @@ impl Simulation<'_> {
             found.filter(|(_, tracker)| family.is_none_or(|family| family == AddressFamily::of(tracker.far)));
         let Some((place, tracker)) = found else {
             let why = format!("{host}:{port} is not in the reference");
-            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
+            self.tell(Input::Closed(stream, CloseReason::Unresolved(why)));
             return;
         };
         let far = tracker.far;
@@ -50,7 +50,7 @@ impl Simulation<'_> {
                 leaves: false,
             },
         );
-        self.session.handle(self.clock.now(), Input::Opened(stream, far));
+        self.tell(Input::Opened(stream, far));
     }
 
     pub(super) fn announced(
@@ -69,7 +69,7 @@ impl Simulation<'_> {
         let Some((exchange, far)) = answer else {
             let why = "the reference has no response to such a request".to_owned();
             self.refuse(None, RefusalAct::Closed, why);
-            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
+            self.tell(Input::Closed(stream, CloseReason::ByRemote));
             return Ok(());
         };
         let recorded = self.record_open(exchange.local, far, Direction::FromInitiator)?;
@@ -80,7 +80,7 @@ impl Simulation<'_> {
         let at = self.clock.due(exchange.at);
         self.pass(at)?;
         self.said(stream, &exchange.answer)?;
-        self.session.handle(self.clock.now(), Input::Received(stream, exchange.answer));
+        self.tell(Input::Received(stream, exchange.answer));
         Ok(())
     }
 
@@ -110,7 +110,7 @@ impl Simulation<'_> {
         }
         let bytes = Bytes::from(answer.encode());
         self.recorder.datagram(self.clock.now(), far, local, &bytes)?;
-        self.session.handle(self.clock.now(), Input::Received(stream, bytes));
+        self.tell(Input::Received(stream, bytes));
         Ok(())
     }
 

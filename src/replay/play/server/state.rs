@@ -28,6 +28,7 @@ use crate::play::fault::{FaultInjector, InjectedFault};
 use crate::play::pieces::RecordedPieces;
 use crate::play::played_connection::PlayedConnection;
 use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
+use crate::play::replay_nodes::ReplayNodes;
 use crate::play::replay_tracker::Topic;
 use crate::play::replay_udp_tracker::{UdpAnswer, UdpTopic};
 use crate::play::replayed_trackers::{ReplayedTracker, TrackerScheme};
@@ -43,6 +44,13 @@ pub(super) struct Shared {
     pub(super) failed: Option<io::Error>,
     pub(super) streams: u32,
     pub(super) trackers: Vec<ReplayedTracker>,
+    /// The recorded nodes of the DHT, and where they are now.
+    pub(super) nodes: ReplayNodes,
+    pub(super) node_places: BTreeMap<SocketAddr, SocketAddr>,
+    /// From where the client asked a node first, and when.
+    pub(super) dht_client: Option<(SocketAddr, Instant)>,
+    /// When the client of the reference asked a node first.
+    pub(super) dht_began: Timestamp,
     /// How many answers of trackers over UDP came before the one that is lost, and it.
     pub(super) lost: u32,
     /// The recorded addresses of peers that listen here, and where.
@@ -160,7 +168,16 @@ impl Shared {
     /// The far end of a recorded conversation.
     fn peer(&self, conversation: &Conversation) -> PlayedConnection {
         let draw = MseDraw::new(self.options.secret, self.streams);
-        PlayedConnection::of(TorrentHashes::of(&self.torrent), conversation, self.options.role, draw)
+        let hashes = TorrentHashes::of(&self.torrent);
+        let mut played = PlayedConnection::of(hashes, conversation, self.options.role, draw);
+        let far = conversation.far();
+        // Its node is told of only where it is at the address at which the client sees the peer.
+        let here = self.places.get(&far).map(SocketAddr::ip);
+        played.peer.move_node(|port| {
+            let node = self.node_places.get(&SocketAddr::new(far.ip(), port))?;
+            (here == Some(node.ip())).then_some(node.port())
+        });
+        played
     }
 
     /// Notes that a connection is over another transport than in the reference.
@@ -237,11 +254,23 @@ impl Shared {
         listens: SocketAddr,
         reference: &Rc<Transcript>,
     ) {
-        if self.client.is_none() && listens.port() != 0 && event != Some(Event::Stopped) {
+        if event != Some(Event::Stopped) {
+            self.client_listens(this, listens, reference);
+        }
+        self.sign(|signs| signs.announced.push(event));
+    }
+
+    /// Notes where the client listens, the first time; the peers that call it do so.
+    pub(super) fn client_listens(
+        &mut self,
+        this: &Rc<RefCell<Self>>,
+        listens: SocketAddr,
+        reference: &Rc<Transcript>,
+    ) {
+        if self.client.is_none() && listens.port() != 0 {
             self.client = Some(listens);
             spawn_local(call_client(listens, reference.clone(), this.clone()));
         }
-        self.sign(|signs| signs.announced.push(event));
     }
 
     /// Counts bytes of the client; whether the client may go on.
