@@ -474,9 +474,17 @@ fn a_torrent_of_version_2_alone_is_played() {
     let (code, printed, errors) = run(&["replay", name]);
     assert!(code < 2, "{code}: {errors}");
     assert_printed!("replay", "rehearsal-v2", printed);
+    assert_all_the_same(&run(&["replay", name, "--format", "json"]).1);
     let (code, printed, errors) = live(name, &["--format", "json"]);
     assert!(code < 2, "{errors}");
-    assert_eq!(summary(&printed)["coverage"].as_f64(), Some(1.0), "{printed}");
+    assert_all_the_same(&printed);
+    // A client that asks for no zeros is right as well, and that is said.
+    let client = ["--", BITTRACE, "download", "-o", "{dir}", "--port", "{port}", "--listen", "127.0.0.1"];
+    let (code, printed, errors) =
+        run(&[&["replay", name, "--format", "json"][..], &client, &["-q", "{torrent}"]].concat());
+    assert!(code < 2, "{errors}");
+    let remarks = summary(&printed)["remarks"].to_string();
+    assert!(remarks.contains("requests the zeros after the end of a file too (1 request)"), "{remarks}");
 }
 
 /// The client of the reference has a link and a node of the DHT, which names the peer.

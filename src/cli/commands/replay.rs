@@ -307,6 +307,14 @@ fn compare(
 ) -> Result<Exit> {
     let candidate = diff::transcribe(candidate, None, common)?;
     noticed.remarks.extend(packets_over_utp(&play.reference, &candidate));
+    let padded = play.reference.padded_requests().count() as u64;
+    if padded > 0 && candidate.padded_requests().next().is_none() {
+        noticed.remarks.push(format!(
+            "the client of the reference requests the zeros after the end of a file too ({}), and counts them as left and as \
+             downloaded; the last piece of a file is shorter (BEP 52), so a client that does neither is right as well",
+            counted(padded, "request")
+        ));
+    }
     let torrents = [play.torrent.clone()];
     let captures =
         ComparedCaptures { reference: &play.reference, candidate: &candidate, torrents: &torrents };

@@ -47,6 +47,10 @@ pub struct Profile {
     pub interest: Interest,
     /// The bytes of a request.
     pub block_length: u32,
+    /// Whether the last block of a piece that is shorter than others is requested as if zeros followed, up to where the next piece
+    /// begins, and these count as left and as downloaded. libtorrent does so where every file begins a piece; there is nothing to
+    /// request, as the last piece of a file is shorter (BEP 52, "file tree"), and peers that do not pad refuse.
+    pub pads_blocks: bool,
     /// How many requests wait at a peer before its speed is known.
     pub initial_pipeline: u32,
     /// How many requests wait at the fastest peer, where its own `reqq` allows.
@@ -312,6 +316,7 @@ impl Profile {
             reqq: 500,
             interest: Interest::WhenUseful,
             block_length: BLOCK_LENGTH,
+            pads_blocks: false,
             initial_pipeline: 16,
             max_pipeline: 1000,
             piece_order: PieceOrder::RarestFirst,

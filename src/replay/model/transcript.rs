@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use bittrace_protocol::geometry::Geometry;
 use bittrace_protocol::peer::PeerSide;
 use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
-use bittrace_protocol::{InfoHash, PeerId, Timestamp};
+use bittrace_protocol::{InfoHash, Metainfo, PeerId, Timestamp};
 use bittrace_trace::record::{Body, Note, PeerWireBody, Protocol, Side, Transport, Unreadable};
 use bittrace_trace::statistics::{Finding, Findings};
 use bittrace_trace::{
@@ -57,6 +58,8 @@ pub struct Transcript {
     pub torrent: Option<InfoHash>,
     /// Both its info hashes, where it is a hybrid torrent that the trace knows.
     pub hybrid: Option<TorrentHashes>,
+    /// How the pieces of that torrent lie, where the trace knows it.
+    pub geometry: Option<Geometry>,
     /// The rules that its local host broke, the most severe first. Some are only judged when the torrent is in the options of
     /// the trace.
     pub broken_rules: Vec<Finding>,
@@ -239,6 +242,17 @@ impl Transcript {
     pub fn nodes_began(&self) -> Option<Timestamp> {
         let nodes = self.conversations.iter().filter(|one| one.role == ConversationRole::Node);
         nodes.filter_map(|one| Some(one.direction(Side::Local).messages.first()?.at)).min()
+    }
+
+    /// The requests of the local host that go on after the end of a file, as if zeros followed up to where the next piece begins.
+    pub fn padded_requests(&self) -> impl Iterator<Item = &StoredMessage> {
+        let said = self.peers().flat_map(|one| &one.direction(Side::Local).messages);
+        said.filter(|stored| match (&self.geometry, stored.peer_message()) {
+            (Some(geometry), Some(Message::Request(block))) => {
+                geometry.padded_span(block).is_some_and(|(_, zeros)| zeros > 0)
+            }
+            _ => false,
+        })
     }
 
     /// When its first and its last message were captured; `None` where it has none.
@@ -438,10 +452,12 @@ impl Transcriber {
             conversation.directions.iter_mut().for_each(|direction| direction.messages.shrink_to_fit());
         }
         let torrent = self.said.into_iter().max_by_key(|(_, count)| *count).map(|(torrent, _)| torrent);
-        let hashes = torrent.and_then(|torrent| trace.torrent(torrent)).map(TorrentHashes::of);
+        let known = torrent.and_then(|torrent| trace.torrent(torrent));
+        let hashes = known.map(TorrentHashes::of);
         Transcript {
             name: self.name,
             torrent,
+            geometry: known.and_then(Metainfo::placement).cloned(),
             hybrid: hashes.filter(|hashes| hashes.second.is_some()),
             local: trace.local(),
             conversations: self.conversations,

@@ -153,11 +153,7 @@ pub fn replay_offline(
         left: Vec::new(),
         refusals: Vec::new(),
         asked: 0,
-        remarks: encryption_remarks(reference.peers())
-            .into_iter()
-            .chain(recast)
-            .chain(contents.beyond_files(reference))
-            .collect(),
+        remarks: encryption_remarks(reference.peers()).into_iter().chain(recast).collect(),
     };
     stage.run().map_err(|error| error.to_string())?;
     stage.finish().map_err(|error| error.to_string())

@@ -10,11 +10,9 @@ use bittrace_protocol::merkle::{Hash, Nodes};
 use bittrace_protocol::metainfo::{File as TorrentFile, PieceVerdict};
 use bittrace_protocol::wire::{HashRange, METADATA_PIECE, Message, Metadata};
 use bittrace_protocol::{Block, Metainfo, PieceIndex};
-use bittrace_trace::Side;
 use bittrace_trace::units::{count, counted};
 use bytes::Bytes;
 
-use crate::model::message::StoredMessage;
 use crate::model::transcript::{Conversation, Transcript};
 
 /// What is known of the bytes of a torrent.
@@ -179,23 +177,6 @@ impl RecordedPieces {
         let mut padded = content.to_vec();
         padded.resize(length + padding, 0);
         Some(padded.into())
-    }
-
-    /// What is to be said where the client of `reference` requests blocks that go on after the end of their file.
-    pub(crate) fn beyond_files(&self, reference: &Transcript) -> Option<String> {
-        let messages = reference.peers().flat_map(|one| &one.direction(Side::Local).messages);
-        let is_padded = |message: &Message| match message {
-            Message::Request(block) => self.padding(*block) > 0,
-            _ => false,
-        };
-        let padded = messages.filter_map(StoredMessage::peer_message).filter(is_padded).count();
-        (padded > 0).then(|| {
-            format!(
-                "the client of the reference requests bytes after the end of a file ({}), as if files were padded to whole pieces, \
-                 and counts the padding as left: bittrace does not imitate that",
-                counted(padded as u64, "request")
-            )
-        })
     }
 
     /// How many bytes of a block come after the end of its file, where files are padded to whole pieces (BEP 52).

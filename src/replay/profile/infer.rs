@@ -95,6 +95,7 @@ pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredPro
         learner.opening(busiest);
         learner.requests(busiest);
     }
+    learner.padding();
     learner.extended(&peers);
     learner.pieces(&peers);
     learner.haves(&peers);
@@ -360,6 +361,13 @@ impl<'a> Learner<'a> {
             self.learnt.schedule.requests = refills;
         }
         self.note(&["block_length", "first_requests", "most_requests", "refills"], shown);
+    }
+
+    /// Whether it requests the zeros after the ends of files.
+    fn padding(&mut self) {
+        let shown = self.reference.padded_requests().next();
+        self.learnt.profile.pads_blocks = shown.is_some();
+        self.note(&["pads_blocks"], shown);
     }
 
     /// Which pieces it begins, in which order.
