@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at its first fault")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -24,13 +24,23 @@ enum Mistakes {
     Careless,
     /// The announce names another torrent.
     OtherTorrent,
+    /// It asks for the first block until the connection is closed.
+    Insatiable,
 }
 
 /// Replays a capture to a client of this file: the exit code, and what is printed.
 fn replayed(mistakes: Mistakes, more: &[&str]) -> (i32, String) {
+    replayed_from("download-transmission.pcap", mistakes, more)
+}
+
+fn replayed_from(capture: &str, mistakes: Mistakes, more: &[&str]) -> (i32, String) {
     // What is refused is no goodbye: the run ends by silence.
-    let patience = if mistakes == Mistakes::OtherTorrent { "1" } else { "20" };
-    let arguments = ["replay", "download-transmission.pcap", "--listen", "127.0.0.2", "--timeout", patience];
+    let patience = match (mistakes, capture) {
+        (Mistakes::OtherTorrent, _) => "1",
+        (_, "udp-tracker.pcap") => "3",
+        _ => "20",
+    };
+    let arguments = ["replay", capture, "--listen", "127.0.0.2", "--timeout", patience];
     let arguments = [&arguments[..], more].concat();
     let mut command = command::bittrace(BITTRACE, &captures_folder(), &arguments);
     let mut replay = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -49,7 +59,14 @@ fn replayed(mistakes: Mistakes, more: &[&str]) -> (i32, String) {
 /// Downloads from the first peer that the tracker names, and says goodbye to the tracker.
 fn run_client(mistakes: Mistakes, torrent: &Path) {
     let torrent = Metainfo::decode(&std::fs::read(torrent).unwrap()).unwrap();
-    let announce = torrent.announce.clone().unwrap();
+    let announce = torrent.trackers().concat().remove(0);
+    if let Some(rest) = announce.strip_prefix("udp://") {
+        let (tracker, _) = rest.split_once('/').unwrap();
+        let [peer, ..] = announced_over_udp(tracker.parse().unwrap(), &torrent)[..] else {
+            panic!("no peer")
+        };
+        return download(&torrent, peer);
+    }
     let (tracker, path) = announce.strip_prefix("http://").unwrap().split_once('/').unwrap();
     let mut info_hash = torrent.info_hash.0;
     if mistakes == Mistakes::OtherTorrent {
@@ -66,10 +83,42 @@ fn run_client(mistakes: Mistakes, torrent: &Path) {
         answer
     };
     let answer = ask("");
-    if let Some(peer) = first_peer(&answer) {
-        download(&torrent, peer);
+    match first_peer(&answer) {
+        // Nobody is left to say goodbye to.
+        Some(peer) if mistakes == Mistakes::Insatiable => return ask_for_ever(&torrent, peer),
+        Some(peer) => download(&torrent, peer),
+        None => {}
     }
     ask("&event=stopped");
+}
+
+/// The peers in a tracker's answer over UDP (BEP 15).
+fn announced_over_udp(tracker: SocketAddr, torrent: &Metainfo) -> Vec<SocketAddr> {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let mut answer = [0; 1024];
+    let mut ask = |request: &[u8]| {
+        socket.send_to(request, tracker).unwrap();
+        let (length, _) = socket.recv_from(&mut answer).unwrap();
+        answer[..length].to_vec()
+    };
+    // The protocol's number, action 0, a transaction id.
+    let connected = ask(&[0, 0, 4, 0x17, 0x27, 0x10, 0x19, 0x80, 0, 0, 0, 0, 0, 0, 0, 7]);
+    // The connection id, action 1, a transaction id.
+    let mut announce = [&connected[8..16], &[0, 0, 0, 1, 0, 0, 0, 8]].concat();
+    announce.extend(torrent.info_hash.0);
+    announce.extend(PEER_ID.as_bytes());
+    // Downloaded, left, uploaded; the event started, no address, a key, numwant, the port.
+    announce.extend([&[0; 8][..], &torrent.total().to_be_bytes(), &[0; 8]].concat());
+    announce.extend([0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 9, 255, 255, 255, 255, 0x1b, 0x57]);
+    let announced = ask(&announce);
+    announced[20..]
+        .chunks_exact(6)
+        .map(|peer| {
+            let ip = Ipv4Addr::new(peer[0], peer[1], peer[2], peer[3]);
+            (ip, u16::from_be_bytes([peer[4], peer[5]])).into()
+        })
+        .collect()
 }
 
 /// The first address of the compact peers (BEP 23) in a tracker's answer.
@@ -82,7 +131,8 @@ fn first_peer(answer: &[u8]) -> Option<SocketAddr> {
     Some((Ipv4Addr::new(peer[0], peer[1], peer[2], peer[3]), port).into())
 }
 
-fn download(torrent: &Metainfo, peer: SocketAddr) {
+/// A connection on which the peer has unchoked us.
+fn unchoked(torrent: &Metainfo, peer: SocketAddr) -> TcpStream {
     let mut connection = TcpStream::connect(peer).unwrap();
     connection.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
     let mut handshake = b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0".to_vec();
@@ -93,13 +143,33 @@ fn download(torrent: &Metainfo, peer: SocketAddr) {
     // Interested.
     connection.write_all(&[0, 0, 0, 1, 2]).unwrap();
     while message(&mut connection).first() != Some(&1) {}
+    connection
+}
+
+fn request(piece: u32, begin: u32) -> Vec<u8> {
+    let mut request = vec![0, 0, 0, 13, 6];
+    [piece, begin, BLOCK].iter().for_each(|number| request.extend(number.to_be_bytes()));
+    request
+}
+
+/// Asks for the first block until the connection is closed.
+fn ask_for_ever(torrent: &Metainfo, peer: SocketAddr) {
+    let mut connection = unchoked(torrent, peer);
+    let mut blocks = vec![0; 1 << 20];
+    while connection.write_all(&request(0, 0).repeat(16)).is_ok() {
+        if !matches!(connection.read(&mut blocks), Ok(1..)) {
+            break;
+        }
+    }
+}
+
+fn download(torrent: &Metainfo, peer: SocketAddr) {
+    let mut connection = unchoked(torrent, peer);
     let length = u32::try_from(torrent.total()).unwrap();
     let mut requested = 0;
     for start in (0..length).step_by(BLOCK as usize) {
         let (piece, begin) = (start / torrent.piece_length, start % torrent.piece_length);
-        let mut request = vec![0, 0, 0, 13, 6];
-        [piece, begin, BLOCK].iter().for_each(|number| request.extend(number.to_be_bytes()));
-        connection.write_all(&request).unwrap();
+        connection.write_all(&request(piece, begin)).unwrap();
         requested += 1;
     }
     // The request that goes beyond the end of the torrent has no answer.
@@ -197,4 +267,32 @@ fn a_tracker_that_refuses_says_why_message_by_message() {
     let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words.contains("the replayed tracker refused announces 1, 2: its info_hash 8a8c3826"), "{page}");
     assert!(words.contains("is not the reference's, 758c3826"), "{page}");
+}
+
+/// The datagrams to the tracker are a stream of the recording, as `analyze` counts.
+#[test]
+fn what_was_refused_names_the_connection_as_the_recording_counts_it() {
+    let (code, json) = replayed_from("udp-tracker.pcap", Mistakes::Careless, &["--format", "json"]);
+    assert_eq!(code, 1, "{json}");
+    let objects: Vec<serde_json::Value> =
+        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let refusals = objects.last().unwrap()["summary"]["refusals"].as_array().unwrap();
+    let refused = refusals.iter().find(|one| one["message"] == "request").unwrap();
+    let is_request =
+        |one: &&serde_json::Value| one["message"] == "request" && one["candidate_stream"].is_u64();
+    let request = objects.iter().find(is_request).unwrap();
+    assert_eq!(
+        (&refused["stream"], &request["candidate_stream"]),
+        (&1.into(), &1.into()),
+        "{refused}, {request}"
+    );
+}
+
+#[test]
+fn a_run_that_takes_more_than_any_client_needs_is_ended_and_says_so() {
+    let (code, page) = replayed(Mistakes::Insatiable, &[]);
+    assert_eq!(code, 1, "{page}");
+    let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
+    let wanted = "the recording of the run took more than 68,091,972 bytes, which no client needs for this torrent: the run was ended";
+    assert!(words.contains(wanted), "{page}");
 }

@@ -13,7 +13,7 @@ mod clients;
 mod ending;
 
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use bittrace_testing::assert_printed;
 use bittrace_testing::captures::captures_folder;
@@ -299,11 +299,34 @@ fn mistakes_are_explained() {
             "the reference has no stream 77; it has",
         ),
         (&["replay", "-"], "give the torrent with --torrent"),
+        (
+            &["replay", "diagnosis"],
+            "diagnosis: a directory, and replay plays one capture file: name one of those in it, such as",
+        ),
         (&["profile", "not-bittorrent.pcapng"], "has no announce"),
     ] {
         let (code, printed, errors) = run(arguments);
         assert_eq!(code, 2, "{arguments:?}: {printed}{errors}");
         assert!(errors.contains(wanted), "{arguments:?}: {errors}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_named_with_what_to_do() {
+    for (path, wanted) in [
+        ("/dev/null", "/dev/null: a device, not a capture file: name a pcap or pcapng file"),
+        ("/dev/stdin", "/dev/stdin: a pipe, which cannot be read twice: give the torrent with --torrent"),
+    ] {
+        if !has_path(path) {
+            continue;
+        }
+        let mut replay = command::bittrace(BITTRACE, &captures_folder(), &["replay", path]);
+        let replay =
+            replay.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let output = replay.wait_with_output().unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{path}: {errors}");
+        assert!(errors.contains(wanted), "{path}: {errors}");
     }
 }
 
@@ -451,9 +474,53 @@ fn a_torrent_of_version_2_alone_is_played() {
     let (code, printed, errors) = run(&["replay", name]);
     assert!(code < 2, "{code}: {errors}");
     assert_printed!("replay", "rehearsal-v2", printed);
+    assert_all_the_same(&run(&["replay", name, "--format", "json"]).1);
     let (code, printed, errors) = live(name, &["--format", "json"]);
     assert!(code < 2, "{errors}");
-    assert_eq!(summary(&printed)["coverage"].as_f64(), Some(1.0), "{printed}");
+    assert_all_the_same(&printed);
+    // A client that asks for no zeros is right as well, and that is said.
+    let client = ["--", BITTRACE, "download", "-o", "{dir}", "--port", "{port}", "--listen", "127.0.0.1"];
+    let (code, printed, errors) =
+        run(&[&["replay", name, "--format", "json"][..], &client, &["-q", "{torrent}"]].concat());
+    assert!(code < 2, "{errors}");
+    let remarks = summary(&printed)["remarks"].to_string();
+    assert!(remarks.contains("requests the zeros after the end of a file too (1 request)"), "{remarks}");
+}
+
+/// The client of the reference has a link and a node of the DHT, which names the peer.
+#[test]
+fn a_reference_with_nodes_of_the_dht_is_played() {
+    let name = "dht-get-peers.pcap";
+    let folder = tempfile::tempdir().unwrap();
+    let recorded = ["one.pcapng", "two.pcapng"].map(|file| {
+        let (code, printed, errors) =
+            run_in(folder.path(), &["replay", &capture(name), "--record", file, "--format", "json"]);
+        assert!(code < 2 && errors.is_empty(), "{errors}");
+        let summary = summary(&printed);
+        assert_eq!(summary["refusals"], serde_json::json!([]), "{summary}");
+        std::fs::read(folder.path().join(file)).unwrap()
+    });
+    assert!(recorded[0] == recorded[1]);
+    assert_printed!("replay", "rehearsal-dht", run(&["replay", name]).1);
+    assert_eq!(carriers(&folder.path().join("one.pcapng"), "get_peers-response"), ["udp"]);
+    let (code, _, errors) = run(&["replay", "download-aria2.pcap", "--", BITTRACE, "{dht}"]);
+    assert_eq!(code, 2);
+    assert!(errors.contains("{dht}: the client of download-aria2.pcap asked no node of the DHT"), "{errors}");
+}
+
+/// The client of the reference has a link by both hashes, announces by both, and calls its peer by that of version 2.
+#[test]
+fn a_hybrid_reference_by_the_hash_of_version_2_is_played() {
+    let name = "hybrid-v2-hashes.pcap";
+    let (code, printed, errors) = run(&["replay", name]);
+    assert!(code < 2 && errors.is_empty(), "{code}: {errors}");
+    assert_printed!("replay", "rehearsal-hybrid-v2", printed);
+    let (_, printed, _) =
+        run(&["replay", name, "--no-mask", "--side", "local", "--only", "handshake", "--format", "json"]);
+    assert_all_the_same(&printed);
+    let (code, printed, errors) = live(name, &["--only", "handshake,request", "--format", "json"]);
+    assert!(code < 2, "{errors}");
+    assert_all_the_same(&printed);
 }
 
 /// A recording of bittrace over uTP is a reference, with the torrent as it was: its tracker is at another address there.

@@ -29,11 +29,11 @@ pub use diff::{
 };
 pub use model::{
     Conversation, ConversationRole, DirectionTranscript, PacketCounts, StoredMessage, TRANSCRIPT_LIMIT,
-    Transcriber, Transcript, TranscriptError,
+    TorrentHashes, Transcriber, Transcript, TranscriptError,
 };
 pub use play::{
     ClientRole, ClientStatus, DISTURBANCES, InjectedFault, Missed, NamedDisturbances, OfflineRun, PeerRun,
-    PeerRunEnd, Precondition, RecordedPieces, Refusal, RefusalAct, ReplayPeer, ReplayedEnd, ServeOptions,
-    Served, Server, reference_conduct, replay_offline,
+    PeerRunEnd, Precondition, RecordedPieces, Refusal, RefusalAct, ReplayPeer, ReplayedEnd, RunConnection,
+    ServeOptions, Served, Server, link_of, reference_conduct, replay_offline,
 };
 pub use profile::{InferredProfile, NoClient, ProfileEvidence, infer_profile};

@@ -114,6 +114,11 @@ impl Annotator {
         annotator
     }
 
+    /// The torrent of this info hash, where it is known.
+    pub(crate) fn torrent(&self, info_hash: InfoHash) -> Option<&Metainfo> {
+        self.torrents.get(&info_hash).map(Arc::as_ref)
+    }
+
     /// Takes in a torrent. A hybrid one goes by both its hashes (BEP 52, "Upgrade Path").
     fn know(&mut self, torrent: Arc<Metainfo>) {
         self.trees.add(&torrent);

@@ -10,9 +10,9 @@ use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 
-use bittrace_protocol::Timestamp;
 use bittrace_protocol::metainfo::Metainfo;
 use bittrace_protocol::mse;
+use bittrace_protocol::{InfoHash, Timestamp};
 
 use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::Dissected;
@@ -242,6 +242,12 @@ impl Trace {
     /// The address of the host the capture is about, as far as is known.
     pub const fn local(&self) -> Option<IpAddr> {
         self.annotator.local()
+    }
+
+    /// The torrent that goes by this info hash, as far as the options, or peers of the capture, describe it. A hybrid torrent goes by
+    /// both its hashes (BEP 52, "Upgrade Path").
+    pub fn torrent(&self, info_hash: InfoHash) -> Option<&Metainfo> {
+        self.annotator.torrent(info_hash)
     }
 
     /// Whether no host is local ([`LocalChoice::Nobody`], [`LocalChoice::AsCaptured`]), so that speakers are initiator and responder.

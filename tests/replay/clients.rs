@@ -1,7 +1,5 @@
 //! Captures played to real clients on loopback.
 
-use std::path::PathBuf;
-
 use bittrace_testing::captures::captures_folder;
 use bittrace_testing::programs::is_there;
 
@@ -27,16 +25,11 @@ pub(crate) fn completes(name: &str, client: &[&str], files: &[(&str, &str)]) -> 
     assert_eq!(code, 1, "{name}, {client:?}: {printed}{errors}");
     let torrent = std::fs::read(captures_folder().join(name).with_extension("torrent")).unwrap();
     let torrent = bittrace_protocol::Metainfo::decode(&torrent).unwrap();
-    let file = PathBuf::from(&content).join(torrent.name.to_string());
-    let bytes =
-        std::fs::read(&file).unwrap_or_else(|error| panic!("{}: {error}\n{printed}{errors}", file.display()));
-    for (number, piece) in (0..).zip(bytes.chunks(torrent.piece_length as usize)) {
-        let index = bittrace_protocol::PieceIndex(number);
-        let mut digester = torrent.digester(index);
-        digester.update(piece);
-        let verdict = torrent.judge(index, &digester.finish());
-        assert_eq!(verdict, bittrace_protocol::metainfo::PieceVerdict::Right, "piece {number}");
-    }
+    let mut pieces = bittrace_replay::RecordedPieces::default();
+    pieces
+        .read_from(&torrent, &content)
+        .unwrap_or_else(|error| panic!("{}: {error}\n{printed}{errors}", content.display()));
+    assert_eq!(pieces.missing(&torrent), [], "{printed}{errors}");
     assert!(printed.contains("Local messages") && printed.contains("They differ"), "{printed}");
     folder
 }
@@ -219,6 +212,32 @@ fn clients_download_a_torrent_of_version_2_alone() {
     ];
     let folder = completes("v2-download.pcapng", &client, &[]);
     assert_eq!(carriers(&folder.path().join("run.pcapng"), "hashes"), ["tcp"]);
+}
+
+/// The node of the DHT alone names the peer: the link has neither trackers nor peers.
+#[test]
+fn clients_find_the_recorded_peer_through_recorded_nodes_of_the_dht() {
+    let carried = |folder: &TempDir, message| carriers(&folder.path().join("run.pcapng"), message);
+    let client =
+        ["-o", "{content}", "--port", "{port}", "--listen", "127.0.0.1", "-q", "--dht-node", "{dht}"];
+    let state = ["--dht-state", "{content}/../dht.state", "{magnet}"];
+    let client = [&[BITTRACE, "download"], &client[..], &state].concat();
+    assert_eq!(carried(&completes("dht-get-peers.pcap", &client, &[]), "get_peers-response"), ["udp"]);
+    if is_there("libtorrent") {
+        let client = ["/usr/bin/python3", "client.py", "{magnet}", "{content}", "{port}", "node={dht}"];
+        let folder = completes("dht-get-peers.pcap", &client, &LIBTORRENT_FILES);
+        assert_eq!(carried(&folder, "announce_peer-response"), ["udp"]);
+    }
+}
+
+/// The recorded client went by the hash of version 2. Of the clients here aria2 and Transmission 3 do not read hybrid torrents.
+#[test]
+fn clients_download_a_hybrid_torrent_by_either_of_its_hashes() {
+    if is_there("libtorrent") {
+        completes("hybrid-v2-hashes.pcap", &LIBTORRENT, &LIBTORRENT_FILES);
+    }
+    let client = ["-o", "{content}", "--port", "{port}", "--listen", "127.0.0.1", "-q", "{magnet}"];
+    completes("hybrid-v2-hashes.pcap", &[&[BITTRACE, "download"], &client[..]].concat(), &[]);
 }
 
 #[test]

@@ -81,6 +81,67 @@ fn a_client_and_its_children_end_with_bittrace_however_that_ends() {
     }
 }
 
+/// The exit code, and what is said on standard error, of a replay that is interrupted as soon as that `is_time`.
+#[cfg(target_os = "linux")]
+fn interrupted(folder: &std::path::Path, arguments: &[&str], is_time: impl Fn() -> bool) -> (i32, String) {
+    use std::process::{Command, Stdio};
+    use std::time::{Duration, Instant};
+
+    let mut replay = bittrace_testing::command::bittrace(crate::BITTRACE, folder, arguments);
+    let replay = replay.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let limit = Instant::now() + Duration::from_secs(30);
+    while !is_time() {
+        assert!(Instant::now() < limit, "the client did not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let sent = Command::new("kill").args(["-s", "INT", &replay.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let output = replay.wait_with_output().unwrap();
+    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_is_broken_off_says_so_and_what_was_kept() {
+    use crate::{BITTRACE, capture};
+
+    let folder = tempfile::tempdir().unwrap();
+    let (mark, recording) = (folder.path().join("mark"), folder.path().join("run.pcapng"));
+    let capture = capture("download-transmission.pcap");
+    let script = format!("touch '{}'; exec sleep 600", mark.display());
+    for (more, said) in [
+        (
+            &[][..],
+            "the run was broken off with Ctrl-C before the client had a connection with a replayed peer: nothing was compared; nothing is kept, as --record names no file",
+        ),
+        (&["--record", "run.pcapng"], "nothing was compared; the recording up to then is in run.pcapng"),
+        (
+            &["--disturb", "drop"],
+            "broken off with Ctrl-C in the run without a disturbance, which is not judged; what is shown is of 0 runs before",
+        ),
+    ] {
+        let _ = std::fs::remove_file(&mark);
+        let arguments = [&["replay", &capture][..], more, &["--", "/bin/sh", "-c", &script]].concat();
+        let (code, errors) = interrupted(folder.path(), &arguments, || mark.exists());
+        assert_eq!(code, 130, "{errors}");
+        assert!(errors.contains(said), "{errors}");
+    }
+    // A client that has downloaded everything and goes on: the run would end three seconds later.
+    let client =
+        ["--", BITTRACE, "download", "-o", "{dir}", "--port", "{port}", "--listen", "127.0.0.1", "--seed"];
+    let arguments =
+        [&["replay", &capture, "--record", "run.pcapng"][..], &client, &["-q", "{torrent}"]].concat();
+    std::fs::remove_file(&recording).unwrap();
+    let is_recorded = || std::fs::metadata(&recording).is_ok_and(|found| found.len() > 200_000);
+    let (code, errors) = interrupted(folder.path(), &arguments, is_recorded);
+    assert_eq!(code, 130, "{errors}");
+    let wanted =
+        "what the client had not sent by then is shown as missing; the recording up to then is in run.pcapng";
+    assert!(errors.contains(wanted), "{errors}");
+    let (code, _, errors) = run(&["analyze", &recording.display().to_string(), "-q"]);
+    assert_eq!(code, 0, "{errors}");
+}
+
 #[test]
 fn a_client_that_never_reads_has_not_completed() {
     let script = "import sys, time\ntime.sleep(0.2)\n";

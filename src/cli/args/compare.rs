@@ -108,8 +108,9 @@ pub(crate) struct ReplayArguments {
     /// The capture: its trackers and peers are played again
     #[arg(value_name = "CAPTURE")]
     pub(crate) capture: PathBuf,
-    /// A client to run against the played peers, with its arguments: {torrent}, {magnet}, {dir} and {port} stand for a
-    /// copy of the torrent, a magnet link to it, a folder (empty, or with the content where the client seeds) and a free port
+    /// A client to run against the played peers, with its arguments: {torrent}, {magnet}, {dht}, {dir} and {port} stand for a
+    /// copy of the torrent, a magnet link to it, HOST:PORT of a played node of the DHT, a folder (empty, or with the content where
+    /// the client seeds) and a free port
     #[arg(last = true, value_name = "CLIENT")]
     pub(crate) client: Vec<String>,
     /// The torrent; default: the .torrent file beside the capture with the same name, else what peers sent of its metadata

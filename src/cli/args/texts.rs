@@ -310,11 +310,14 @@ Examples:
   bittrace replay seeding.pcap -- aria2c -d {dir} --check-integrity=true --seed-time=600 --listen-port {port} {torrent}
   bittrace replay ref.pcap --disturb lose=1 -- aria2c -d {dir} --enable-dht=true {torrent}
   bittrace replay ref.pcap --listen 127.0.0.2:6969     for a client started by hand
+  bittrace replay dht.pcap -- aria2c -d {dir} --seed-time=0 --enable-dht=true --dht-entry-point={dht} --dht-listen-port={port} {magnet}
   bittrace replay utp.pcap -- bittrace download --like utp.pcap -o {dir} --port {port} {torrent}
 
 Where the capture's client seeds (it gave more blocks than it took and asked for no metadata, or --role seeder), the client is to seed as well: {dir} holds the content, from the capture or --content, and the recorded downloader is played. Its requests follow the client's blocks at their recorded pace, and each block is compared with the content.
 
 These are rewritten, everything else is sent as recorded: the addresses in the responses of trackers become those of the played peers, and the ids of extensions become those that the receiver chose; over UDP the response has the transaction id of the request. Blocks are sent when they are requested.
+
+Nodes of the DHT in the capture answer queries by method and target with their recorded ids and tokens, and ask what they asked; the addresses of nodes and peers that they name become those of the played ones. A client that is given {dht} finds the peers that nodes name through them: {magnet} does not name these peers then.
 
 A peer that spoke over uTP in the capture listens on UDP and TCP, or connects over uTP as recorded. The streams are compared, and the packets are counted.
 
@@ -322,7 +325,7 @@ Exit codes:
     0  no difference, or only those that masks and --allow permit; with --disturb: complete
     1  differences; with --disturb: incomplete
     2  error: bad usage, unreadable input, a client that cannot be started
-  130  interrupted";
+  130  interrupted with Ctrl-C: bittrace says what was kept, and compares what there was";
 
 pub(super) const PROFILE_AFTER: &str = "\
 Examples:

@@ -65,7 +65,7 @@ pub(crate) fn run_recorded(
         tolerate_broken_pipe(output.write_all(&contents).and_then(|()| output.flush()))?;
     }
     source.warn(arguments, FurtherSources::of(arguments), common)?;
-    let mut options = options(arguments, source.info_hash())?;
+    let mut options = options(arguments, source.info_hash(), source.known())?;
     if !target.open(common, &mut options)? {
         return Ok(Exit::Interrupted);
     }

@@ -165,7 +165,7 @@ impl ReplayPlan {
         let name = &self.reference.name;
         match self.reference.torrent {
             None => return Err(NoClient(name.clone()).into()),
-            Some(torrent) if torrent != self.torrent.info_hash => bail!(
+            Some(torrent) if !self.torrent.goes_by(torrent) => bail!(
                 "{name} is about torrent {torrent}, but {} is {}",
                 self.torrent_path.display(),
                 self.torrent.info_hash
@@ -232,7 +232,9 @@ fn rehearsed(
             .with_context(|| format!("{}: cannot be written", path.display()))?;
     }
     let name = format!("bittrace, as {}", learnt.client.as_deref().unwrap_or("its client"));
-    let options_of_trace = TraceOptions { local: play.local.into(), ..play.options_of_run() };
+    // The session has the address of the reference's client.
+    let local = play.local.or(play.reference.local);
+    let options_of_trace = TraceOptions { local: local.into(), ..play.options_of_run() };
     let candidate = Trace::from_reader(name, io::Cursor::new(rehearsal.capture), options_of_trace)?;
     let introduction = |capture: &str| {
         [
@@ -305,6 +307,14 @@ fn compare(
 ) -> Result<Exit> {
     let candidate = diff::transcribe(candidate, None, common)?;
     noticed.remarks.extend(packets_over_utp(&play.reference, &candidate));
+    let padded = play.reference.padded_requests().count() as u64;
+    if padded > 0 && candidate.padded_requests().next().is_none() {
+        noticed.remarks.push(format!(
+            "the client of the reference requests the zeros after the end of a file too ({}), and counts them as left and as \
+             downloaded; the last piece of a file is shorter (BEP 52), so a client that does neither is right as well",
+            counted(padded, "request")
+        ));
+    }
     let torrents = [play.torrent.clone()];
     let captures =
         ComparedCaptures { reference: &play.reference, candidate: &candidate, torrents: &torrents };

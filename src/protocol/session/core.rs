@@ -352,6 +352,9 @@ pub(super) fn picker_of(
     let geometry = torrent.geometry().cloned().or_else(|| Geometry::new(1, []));
     let geometry = geometry.expect("a geometry without files is one");
     let mut picker = Picker::new(geometry, config.profile.block_length, have, rng);
+    if config.profile.pads_blocks {
+        picker.pad_blocks();
+    }
     if let Some(torrent) = torrent.known()
         && let Ok(files) = config.files.find_in(torrent)
     {

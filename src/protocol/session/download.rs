@@ -247,6 +247,16 @@ impl Core {
         mut bytes: Bytes,
         (from, address): (SessionStreamId, Option<SocketAddr>),
     ) -> u64 {
+        let padding = self.picker.padding(block);
+        if padding > 0 {
+            // The zeros after the end of a file are stored nowhere.
+            let end = (block.length - padding).saturating_sub(position) as usize;
+            let zeros = bytes.split_off(end.min(bytes.len()));
+            self.totals.downloaded += zeros.len() as u64;
+            if bytes.is_empty() {
+                return 0;
+            }
+        }
         let count = bytes.len();
         let arrival = self.picker.arrive(block, position, count, from);
         let fresh = (count - arrival.known) as u64;

@@ -99,6 +99,12 @@ impl Core {
         };
     }
 
+    /// With what peers are called.
+    pub(super) fn called_by(&self) -> InfoHash {
+        let [_, v2] = self.torrent.hashes();
+        v2.filter(|_| self.config.profile.calls_by_v2).unwrap_or(self.torrent.info_hash())
+    }
+
     pub(super) fn send_handshake(&self, peer: &mut Peer, info_hash: InfoHash) {
         let mut reserved = self.config.profile.reserved;
         if self.speaks_dht() {

@@ -167,7 +167,7 @@ impl Core {
         let terms = self.config.profile.encryption;
         let ahead = if terms.sends_ahead { std::mem::take(&mut peer.send_buffer) } else { Vec::new() };
         let offer = MseOffer {
-            info_hash: self.torrent.info_hash(),
+            info_hash: self.called_by(),
             methods: terms.offers,
             max_padding: terms.max_padding,
             ahead,

@@ -25,7 +25,7 @@ impl Session {
             peer.phase_since = now;
             peer.last_received = now;
             self.core.choose_id(peer);
-            let info_hash = self.core.torrent.info_hash();
+            let info_hash = self.core.called_by();
             self.core.send_handshake(peer, info_hash);
             if peer.dialled == Some(Way::Encrypted) {
                 self.core.initiate(now, peer);

@@ -17,6 +17,8 @@ use crate::wire::PieceSet;
 pub(super) struct Picker {
     geometry: Geometry,
     block_length: u32,
+    /// Whether last blocks are asked for with the zeros after them.
+    pads: bool,
     states: Vec<PieceState>,
     /// The pieces that wait.
     pub(super) rarity: Rarity,
@@ -109,6 +111,7 @@ impl Picker {
         let total = geometry.piece_count();
         let mut picker = Self {
             block_length: block_length.max(1),
+            pads: false,
             states: vec![PieceState::Waiting; total as usize],
             rarity: Rarity::new(total, rng),
             partials: BTreeMap::new(),
@@ -132,6 +135,33 @@ impl Picker {
             }
         }
         picker
+    }
+
+    /// Asks for the last block of a piece as if zeros followed up to the next piece, and counts these as left: see
+    /// [`Profile::pads_blocks`](super::Profile::pads_blocks).
+    pub(super) fn pad_blocks(&mut self) {
+        if !self.geometry.is_aligned() {
+            return;
+        }
+        self.pads = true;
+        let missing =
+            (0..).map(PieceIndex).zip(&self.states).filter(|(_, state)| **state != PieceState::Done);
+        self.left = missing.map(|(piece, _)| u64::from(self.asked_size(piece))).sum();
+    }
+
+    /// The bytes of a piece that peers are asked for.
+    fn asked_size(&self, piece: PieceIndex) -> u32 {
+        let size = self.geometry.piece_size(piece).unwrap_or(0);
+        match self.pads {
+            true => size.next_multiple_of(self.block_length).min(self.geometry.piece_length()),
+            false => size,
+        }
+    }
+
+    /// How many bytes of a block stand after the end of its piece.
+    pub(super) fn padding(&self, block: Block) -> u32 {
+        let size = self.geometry.piece_size(block.index).unwrap_or(0);
+        block.begin.saturating_add(block.length).saturating_sub(size.max(block.begin))
     }
 
     /// Leaves out all pieces but these: nobody is asked for the others, whatever is missing of them.
@@ -423,7 +453,7 @@ impl Picker {
 
     fn block(&self, piece: PieceIndex, number: u32) -> Block {
         let begin = number * self.block_length;
-        let size = self.geometry.piece_size(piece).unwrap_or(0);
+        let size = self.asked_size(piece);
         Block { index: piece, begin, length: self.block_length.min(size.saturating_sub(begin)) }
     }
 
@@ -530,7 +560,7 @@ impl Picker {
         self.states[piece.0 as usize] = PieceState::Done;
         self.done.insert(piece);
         let size = u64::from(self.geometry.piece_size(piece).unwrap_or(0));
-        self.left -= size;
+        self.left -= u64::from(self.asked_size(piece));
         // Nobody is asked for what is not wanted.
         self.wanted.missing -= 1;
         self.wanted.left -= size;

@@ -22,6 +22,8 @@ pub struct Profile {
     pub reserved: [u8; 8],
     /// Whether version 2 of a hybrid torrent is offered to peers, and taken where it is offered (BEP 52, "Upgrade Path").
     pub upgrades: bool,
+    /// Whether peers of a hybrid torrent are called by the info hash of version 2 (BEP 52).
+    pub calls_by_v2: bool,
     /// When connections are encrypted, and what a negotiation says.
     pub encryption: EncryptionProfile,
     /// What follows the handshake, in this order.
@@ -45,6 +47,10 @@ pub struct Profile {
     pub interest: Interest,
     /// The bytes of a request.
     pub block_length: u32,
+    /// Whether the last block of a piece that is shorter than others is requested as if zeros followed, up to where the next piece
+    /// begins, and these count as left and as downloaded. libtorrent does so where every file begins a piece; there is nothing to
+    /// request, as the last piece of a file is shorter (BEP 52, "file tree"), and peers that do not pad refuse.
+    pub pads_blocks: bool,
     /// How many requests wait at a peer before its speed is known.
     pub initial_pipeline: u32,
     /// How many requests wait at the fastest peer, where its own `reqq` allows.
@@ -286,6 +292,7 @@ impl Profile {
             // Extension protocol (BEP 10) and fast extension (BEP 6).
             reserved: [0, 0, 0, 0, 0, 0x10, 0, 0x04],
             upgrades: true,
+            calls_by_v2: false,
             first_messages: vec![FirstMessage::Pieces, FirstMessage::Extended],
             encryption: EncryptionProfile::own(EncryptionPolicy::Off),
             have_all: true,
@@ -309,6 +316,7 @@ impl Profile {
             reqq: 500,
             interest: Interest::WhenUseful,
             block_length: BLOCK_LENGTH,
+            pads_blocks: false,
             initial_pipeline: 16,
             max_pipeline: 1000,
             piece_order: PieceOrder::RarestFirst,

@@ -280,6 +280,23 @@ const TABLE: &[Line] = &[
         repeated("connection id"),
         "chosen by the tracker, and repeated by the client",
     ),
+    (
+        "dht",
+        "transaction_id",
+        MaskRule::Bind,
+        repeated("DHT transaction id"),
+        "chosen by the node that asks, and repeated by the one that answers",
+    ),
+    (
+        "dht",
+        "token",
+        MaskRule::Bind,
+        repeated("DHT token"),
+        "chosen by the node that is asked, and repeated by the one that announces",
+    ),
+    ("dht", "id", MaskRule::Bind, own("node id"), "random, and the same throughout a run"),
+    ("dht", "port", MaskRule::Bind, own("port"), "the port on which the client listens"),
+    ("dht", "ip", MaskRule::Context, ValueClass::None, "the address of the far end"),
     ("key-exchange", "public_key", MaskRule::Ignore, ValueClass::None, "random for each connection"),
     (
         "torrent-hash",

@@ -5,9 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use bittrace_protocol::geometry::Geometry;
 use bittrace_protocol::peer::PeerSide;
 use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
-use bittrace_protocol::{InfoHash, PeerId, Timestamp};
+use bittrace_protocol::{InfoHash, Metainfo, PeerId, Timestamp};
 use bittrace_trace::record::{Body, Note, PeerWireBody, Protocol, Side, Transport, Unreadable};
 use bittrace_trace::statistics::{Finding, Findings};
 use bittrace_trace::{
@@ -15,6 +16,7 @@ use bittrace_trace::{
 };
 
 use crate::model::message::{MessageStore, StoredMessage};
+use crate::model::torrent_hashes::TorrentHashes;
 
 /// The memory that the messages of one capture may take, in bytes: 1 GiB. Blocks are stored whole while all messages
 /// together take no more than half of it; beyond, only their digests are stored.
@@ -54,6 +56,10 @@ pub struct Transcript {
     /// The torrent that it is mostly about: the one of most messages of the local host to peers and trackers. `None` where the
     /// local host sends no message about a torrent.
     pub torrent: Option<InfoHash>,
+    /// Both its info hashes, where it is a hybrid torrent that the trace knows.
+    pub hybrid: Option<TorrentHashes>,
+    /// How the pieces of that torrent lie, where the trace knows it.
+    pub geometry: Option<Geometry>,
     /// The rules that its local host broke, the most severe first. Some are only judged when the torrent is in the options of
     /// the trace.
     pub broken_rules: Vec<Finding>,
@@ -222,9 +228,31 @@ impl Transcript {
         self.conversations.iter().filter(move |one| is_tracker(one.role) && self.is_about(one))
     }
 
+    /// Whether this is an info hash of the torrent that the capture is mostly about.
+    pub fn is_torrent(&self, info_hash: InfoHash) -> bool {
+        self.torrent == Some(info_hash) || self.hybrid.is_some_and(|both| both.has(info_hash))
+    }
+
     /// Whether a conversation is about the torrent that the capture is mostly about, or about none that is known.
     fn is_about(&self, conversation: &Conversation) -> bool {
-        conversation.torrent.is_none_or(|torrent| Some(torrent) == self.torrent)
+        conversation.torrent.is_none_or(|torrent| self.is_torrent(torrent))
+    }
+
+    /// When its local host sent the first message to a node of the DHT.
+    pub fn nodes_began(&self) -> Option<Timestamp> {
+        let nodes = self.conversations.iter().filter(|one| one.role == ConversationRole::Node);
+        nodes.filter_map(|one| Some(one.direction(Side::Local).messages.first()?.at)).min()
+    }
+
+    /// The requests of the local host that go on after the end of a file, as if zeros followed up to where the next piece begins.
+    pub fn padded_requests(&self) -> impl Iterator<Item = &StoredMessage> {
+        let said = self.peers().flat_map(|one| &one.direction(Side::Local).messages);
+        said.filter(|stored| match (&self.geometry, stored.peer_message()) {
+            (Some(geometry), Some(Message::Request(block))) => {
+                geometry.padded_span(block).is_some_and(|(_, zeros)| zeros > 0)
+            }
+            _ => false,
+        })
     }
 
     /// When its first and its last message were captured; `None` where it has none.
@@ -423,9 +451,14 @@ impl Transcriber {
         for conversation in &mut self.conversations {
             conversation.directions.iter_mut().for_each(|direction| direction.messages.shrink_to_fit());
         }
+        let torrent = self.said.into_iter().max_by_key(|(_, count)| *count).map(|(torrent, _)| torrent);
+        let known = torrent.and_then(|torrent| trace.torrent(torrent));
+        let hashes = known.map(TorrentHashes::of);
         Transcript {
             name: self.name,
-            torrent: self.said.into_iter().max_by_key(|(_, count)| *count).map(|(torrent, _)| torrent),
+            torrent,
+            geometry: known.and_then(Metainfo::placement).cloned(),
+            hybrid: hashes.filter(|hashes| hashes.second.is_some()),
             local: trace.local(),
             conversations: self.conversations,
             broken_rules: self.broken_rules.most_severe_first(),

@@ -2,6 +2,7 @@
 //! preceded them, under a clock that follows the reference. The same reference gives the same bytes every time.
 
 mod connections;
+mod nodes;
 mod over_utp;
 #[cfg(test)]
 mod tests;
@@ -12,28 +13,33 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bittrace_protocol::magnet::Magnet;
+use bittrace_protocol::node::{self, Node};
 use bittrace_protocol::session::{
     Config, EncryptionPolicy, Event, Input, MemoryDisk, MessageCounts, Output, PeerSource, SearchState,
     SeedGoal, Session, SessionStreamId, Violation,
 };
-use bittrace_protocol::{InfoHash, Metainfo, Timestamp};
+use bittrace_protocol::{Metainfo, Timestamp};
 use bittrace_trace as trace;
 use bittrace_trace::units::counted;
-use bittrace_trace::{Direction, Recorder};
+use bittrace_trace::{Direction, Flow, Recorder, Transport};
 use bytes::Bytes;
 
+use crate::model::torrent_hashes::TorrentHashes;
 use crate::model::transcript::{Conversation, Transcript};
 use crate::play::client_role::ClientRole;
+use crate::play::magnet_link::link_of;
 use crate::play::missed::Missed;
 use crate::play::pieces::RecordedPieces;
 use crate::play::play_clock::PlayClock;
 use crate::play::played_connection::{Heard, PlayedConnection, encryption_remarks};
 use crate::play::refusal::Refusal;
+use crate::play::replay_nodes::{ClientNode, ReplayNodes};
 use crate::play::replayed_trackers::ReplayedTracker;
+use crate::play::run_connection::RunConnection;
 use crate::play::untracked::untracked_peers;
 use crate::play::utp_link::UtpLink;
 use crate::profile::InferredProfile;
+use nodes::with_dht;
 use trackers::with_trackers_of_reference;
 
 /// The result of a replay without sockets.
@@ -67,7 +73,7 @@ pub fn replay_offline(
     role: ClientRole,
     comment: &str,
 ) -> Result<OfflineRun, String> {
-    if torrent.info_hash != learnt.torrent {
+    if !torrent.goes_by(learnt.torrent) {
         return Err(format!("the capture is about torrent {}, not {}", learnt.torrent, torrent.info_hash));
     }
     if torrent.placement().is_none() {
@@ -95,12 +101,17 @@ pub fn replay_offline(
             have.push(piece);
         }
     }
+    let (nodes, client) = (ReplayNodes::of(reference), ClientNode::of(reference));
+    let named_by_nodes = nodes.peers();
+    if let Some(node) = nodes.nodes.first() {
+        config.dht_port = Some(node.local.port());
+    }
     let clock = PlayClock::starting_at(began);
     let link = UtpLink::new(SECRET, clock.now());
     let identity = learnt.identity.clone();
     let had_a_link = role == ClientRole::Downloader && reference.asks_for_metadata();
     let mut session = if had_a_link {
-        Session::of_magnet(config, &Magnet::of(torrent), identity, clock.now())
+        Session::of_magnet(config, &link_of(torrent, reference), identity, clock.now())
     } else {
         Session::new(config, torrent.clone(), identity, have, clock.now())
     };
@@ -109,20 +120,23 @@ pub fn replay_offline(
         true => Arc::new(Metainfo::decode_info(torrent.info_bytes()).map_err(|error| error.to_string())?),
         false => torrent.clone(),
     };
-    let untracked = untracked_peers(reference);
+    let mut untracked = untracked_peers(reference);
+    untracked.retain(|peer| !named_by_nodes.contains(peer));
     let search = if untracked.is_empty() { SearchState::Idle } else { SearchState::UnderWay };
     session.handle(clock.now(), Input::Searching(search));
+    let node = with_dht(Node::new(session), &nodes, &client, learnt.port, clock.now());
     let recorder = Recorder::new(Vec::new(), comment).map_err(|error| error.to_string())?;
     let mut stage = Simulation {
-        torrent: torrent.info_hash,
+        torrent: TorrentHashes::of(torrent),
         described,
         ended,
         contents,
-        session,
+        node,
         clock,
         wakes: None,
         over: false,
         trackers,
+        nodes,
         waiting: reference.peers().collect(),
         untracked,
         last: Timestamp::EPOCH,
@@ -139,28 +153,27 @@ pub fn replay_offline(
         left: Vec::new(),
         refusals: Vec::new(),
         asked: 0,
-        remarks: encryption_remarks(reference.peers())
-            .into_iter()
-            .chain(recast)
-            .chain(contents.beyond_files(reference))
-            .collect(),
+        remarks: encryption_remarks(reference.peers()).into_iter().chain(recast).collect(),
     };
     stage.run().map_err(|error| error.to_string())?;
     stage.finish().map_err(|error| error.to_string())
 }
 
 struct Simulation<'a> {
-    torrent: InfoHash,
+    torrent: TorrentHashes,
     /// The torrent, for a session that has its metadata from the far ends.
     described: Arc<Metainfo>,
     /// When the last message of the reference was captured.
     ended: Timestamp,
     contents: &'a RecordedPieces,
-    session: Session,
+    /// The session, with a node of the DHT where the reference has nodes.
+    node: Node,
     clock: PlayClock,
     wakes: Option<Timestamp>,
     over: bool,
     trackers: Vec<ReplayedTracker>,
+    /// The recorded nodes of the DHT.
+    nodes: ReplayNodes,
     /// The connections to peers that have not begun.
     waiting: VecDeque<&'a Conversation>,
     /// The peers that no tracker named and that the session has not been told of: it is when its client dialled them.
@@ -195,8 +208,11 @@ struct SimulatedConnection {
     /// The direction in which the session sends.
     ours: Direction,
     role: RemoteRole,
-    /// Its number in the recording, once it has one. A connection over uTP is recorded as datagrams.
+    /// Its number in the recorder, once it has one. A connection over uTP is recorded as datagrams.
     recorded: Option<trace::StreamId>,
+    /// When it was opened, once it is recorded.
+    opened: Option<Timestamp>,
+    transport: Transport,
     /// Whether the far end says nothing and closes it.
     leaves: bool,
 }
@@ -208,6 +224,13 @@ impl SimulatedConnection {
             Direction::FromInitiator => (self.local, self.far),
             Direction::FromResponder => (self.far, self.local),
         }
+    }
+
+    /// What finds it in the recording.
+    fn in_recording(&self) -> Option<RunConnection> {
+        let (initiator, responder) = self.ends();
+        let flow = Flow { initiator, responder };
+        Some(RunConnection { flow, transport: self.transport, opened: self.opened? })
     }
 
     /// The far end receives bytes.
@@ -265,7 +288,7 @@ impl<'a> Simulation<'a> {
             if let Some(at) = wakes {
                 idle += 1;
                 self.clock.pass(at);
-                self.session.handle(self.clock.now(), Input::Tick);
+                self.tell(Input::Tick);
                 continue;
             }
             match due {
@@ -286,6 +309,10 @@ impl<'a> Simulation<'a> {
                     self.pass(at)?;
                     self.find(far);
                 }
+                Some((Due::Question(node), at)) => {
+                    self.pass(at)?;
+                    self.ask(node)?;
+                }
                 None if !stopped => {
                     stopped = true;
                     // A seeder has no end of its own.
@@ -293,7 +320,7 @@ impl<'a> Simulation<'a> {
                         let remark = "the reference ended before the session did: the session was stopped";
                         self.remarks.push(remark.to_owned());
                     }
-                    self.session.handle(self.clock.now(), Input::Stop);
+                    self.tell(Input::Stop);
                 }
                 None => return Ok(()),
             }
@@ -313,9 +340,19 @@ impl<'a> Simulation<'a> {
     /// Does what the session wants: whether it comes to rest, which it does within as many steps as there may be in all.
     fn drain(&mut self) -> std::io::Result<bool> {
         for _ in 0..MOST_STEPS {
-            let output = self.session.poll();
+            let output = match self.node.poll() {
+                node::Output::Session(output) => output,
+                node::Output::Datagram(to, bytes, _) => {
+                    self.asked_of_node(to, &bytes)?;
+                    continue;
+                }
+                node::Output::UtpSecret(..)
+                | node::Output::Searched(_)
+                | node::Output::Save(_)
+                | node::Output::Multicast(..) => continue,
+            };
             if let Some(inputs) = self.disk.handle(&output) {
-                inputs.into_iter().for_each(|input| self.session.handle(self.clock.now(), input));
+                inputs.into_iter().for_each(|input| self.tell(input));
                 continue;
             }
             match output {
@@ -326,14 +363,13 @@ impl<'a> Simulation<'a> {
                     self.remarks.push(format!("{url}: {reason}"));
                 }
                 Output::Resolve(name) => {
-                    self.session.handle(
-                        self.clock.now(),
-                        Input::Resolved(name, Err("a reference has addresses, not names".to_owned())),
-                    );
+                    let address = name.host.parse().map(|ip| vec![SocketAddr::new(ip, name.port)]);
+                    let why = |_: std::net::AddrParseError| "a reference has addresses, not names".to_owned();
+                    self.tell(Input::Resolved(name, address.map_err(why)));
                 }
                 Output::Metadata(..) => {
                     let described = Input::Described(self.described.clone(), Vec::new());
-                    self.session.handle(self.clock.now(), described);
+                    self.tell(described);
                 }
                 // The far end has the key as well.
                 Output::Secret(..)
@@ -344,9 +380,7 @@ impl<'a> Simulation<'a> {
                 | Output::Load(..)
                 | Output::Commit(_)
                 | Output::Event(_) => {}
-                Output::Wait(Some(at)) if at <= self.clock.now() => {
-                    self.session.handle(self.clock.now(), Input::Tick)
-                }
+                Output::Wait(Some(at)) if at <= self.clock.now() => self.tell(Input::Tick),
                 Output::Wait(at) => {
                     if let Some(event) = self.link.poll() {
                         self.linked(event)?;
@@ -394,7 +428,7 @@ impl<'a> Simulation<'a> {
                 }
                 self.pass(at)?;
                 self.said(stream, &bytes)?;
-                self.session.handle(self.clock.now(), Input::Received(stream, bytes));
+                self.tell(Input::Received(stream, bytes));
                 return Ok(true);
             }
         }
@@ -420,16 +454,29 @@ impl<'a> Simulation<'a> {
             let (_, first) = conversation.messages().next()?;
             Some((first.number, Due::Found(conversation.far()), first.at))
         });
-        speech.chain(call).chain(found).min_by_key(|(number, ..)| *number).map(|(_, due, at)| (due, at))
+        let questions = self.nodes.nodes.iter().enumerate().filter_map(|(place, node)| {
+            let question = node.questions.iter().find(|question| !question.sent)?;
+            Some((question.number, Due::Question(place), question.at))
+        });
+        speech
+            .chain(call)
+            .chain(found)
+            .chain(questions)
+            .min_by_key(|(number, ..)| *number)
+            .map(|(_, due, at)| (due, at))
+    }
+
+    /// The session hears of something.
+    fn tell(&mut self, input: Input) {
+        self.node.handle(self.clock.now(), input.into());
     }
 
     /// A peer is found that no tracker named.
     fn find(&mut self, far: SocketAddr) {
         self.untracked.remove(&far);
-        let now = self.clock.now();
-        self.session.handle(now, Input::PeersFound(PeerSource::Link, vec![far]));
+        self.tell(Input::PeersFound(PeerSource::Link, vec![far]));
         if self.untracked.is_empty() {
-            self.session.handle(now, Input::Searching(SearchState::Over));
+            self.tell(Input::Searching(SearchState::Over));
         }
     }
 
@@ -452,11 +499,12 @@ impl<'a> Simulation<'a> {
             self.remarks.push(format!("the session had no connection to or from {}", conversation.far()));
         }
         self.remarks.extend(self.trackers.iter().flat_map(ReplayedTracker::unused));
+        self.remarks.extend(self.nodes.unused());
         Ok(OfflineRun {
             capture: self.recorder.finish()?,
-            complete: self.session.is_complete(),
+            complete: self.node.session().is_complete(),
             missed: self.missed,
-            messages: self.session.message_counts(),
+            messages: self.node.session().message_counts(),
             left: self.left,
             refusals: self.refusals,
             remarks: self.remarks,
@@ -469,6 +517,8 @@ enum Due {
     Speech(SessionStreamId),
     Call,
     Found(SocketAddr),
+    /// The node at this place asks its next question.
+    Question(usize),
 }
 
 /// Where the keys of far ends come from: a play without sockets is the same every time.

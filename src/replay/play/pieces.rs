@@ -10,11 +10,9 @@ use bittrace_protocol::merkle::{Hash, Nodes};
 use bittrace_protocol::metainfo::{File as TorrentFile, PieceVerdict};
 use bittrace_protocol::wire::{HashRange, METADATA_PIECE, Message, Metadata};
 use bittrace_protocol::{Block, Metainfo, PieceIndex};
-use bittrace_trace::Side;
 use bittrace_trace::units::{count, counted};
 use bytes::Bytes;
 
-use crate::model::message::StoredMessage;
 use crate::model::transcript::{Conversation, Transcript};
 
 /// What is known of the bytes of a torrent.
@@ -40,7 +38,7 @@ impl RecordedPieces {
         let trees = roots.filter_map(|root| Some((root, torrent.tree_of_pieces(root)?))).collect();
         let mut contents = Self { geometry: torrent.placement().cloned(), info, trees, ..Self::default() };
         let mut heard: BTreeMap<PieceIndex, BTreeMap<u32, Vec<Bytes>>> = BTreeMap::new();
-        let about = |one: &&Conversation| one.torrent.is_some() && one.torrent == reference.torrent;
+        let about = |one: &&Conversation| one.torrent.is_some_and(|torrent| reference.is_torrent(torrent));
         let messages = reference.conversations.iter().filter(about).flat_map(Conversation::messages);
         let pieces = messages.map(|(_, message)| message).filter(|message| message.message() == "piece");
         for message in pieces.filter(|message| message.digest().is_none()) {
@@ -56,7 +54,9 @@ impl RecordedPieces {
         }
         for (piece, blocks) in heard {
             let size = contents.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
-            let whole = size.and_then(|size| assemble(&blocks, size as usize));
+            // Padding at the end of a piece is zeros, and is rarely sent (BEP 47).
+            let content = torrent.piece_content(piece).or(size).unwrap_or(0) as usize;
+            let whole = size.and_then(|size| assemble(&blocks, content, size as usize));
             match whole.filter(|bytes| is_right(torrent, piece, bytes)) {
                 Some(bytes) => {
                     contents.pieces.insert(piece, bytes);
@@ -179,23 +179,6 @@ impl RecordedPieces {
         Some(padded.into())
     }
 
-    /// What is to be said where the client of `reference` requests blocks that go on after the end of their file.
-    pub(crate) fn beyond_files(&self, reference: &Transcript) -> Option<String> {
-        let messages = reference.peers().flat_map(|one| &one.direction(Side::Local).messages);
-        let is_padded = |message: &Message| match message {
-            Message::Request(block) => self.padding(*block) > 0,
-            _ => false,
-        };
-        let padded = messages.filter_map(StoredMessage::peer_message).filter(is_padded).count();
-        (padded > 0).then(|| {
-            format!(
-                "the client of the reference requests bytes after the end of a file ({}), as if files were padded to whole pieces, \
-                 and counts the padding as left: bittrace does not imitate that",
-                counted(padded as u64, "request")
-            )
-        })
-    }
-
     /// How many bytes of a block come after the end of its file, where files are padded to whole pieces (BEP 52).
     fn padding(&self, block: Block) -> usize {
         let span = self.geometry.as_ref().and_then(|geometry| geometry.padded_span(block));
@@ -278,8 +261,8 @@ fn create(torrent: &Metainfo, file: &TorrentFile, folder: &Path) -> io::Result<F
     Ok(created)
 }
 
-/// The piece that the last of each block make, where they cover it.
-fn assemble(blocks: &BTreeMap<u32, Vec<Bytes>>, size: usize) -> Option<Bytes> {
+/// The piece that the last of each block make, where they cover its content: zeros follow.
+fn assemble(blocks: &BTreeMap<u32, Vec<Bytes>>, content: usize, size: usize) -> Option<Bytes> {
     let mut bytes: Vec<u8> = Vec::with_capacity(size.min(MOST));
     for (&begin, all) in blocks {
         let (begin, block) = (begin as usize, all.last()?);
@@ -289,7 +272,10 @@ fn assemble(blocks: &BTreeMap<u32, Vec<Bytes>>, size: usize) -> Option<Bytes> {
         let known = bytes.len() - begin;
         bytes.extend_from_slice(block.get(known..).unwrap_or_default());
     }
-    (bytes.len() == size).then(|| bytes.into())
+    (bytes.len() >= content).then(|| {
+        bytes.resize(size, 0);
+        bytes.into()
+    })
 }
 
 fn is_right(torrent: &Metainfo, piece: PieceIndex, bytes: &[u8]) -> bool {
@@ -330,9 +316,11 @@ mod tests {
 
     #[test]
     fn blocks_that_overlap_make_a_piece_and_gaps_do_not() {
-        assert_eq!(assemble(&blocks(&[(0, b"abcd"), (2, b"cdef")]), 6).as_deref(), Some(&b"abcdef"[..]));
-        assert_eq!(assemble(&blocks(&[(0, b"abcdef"), (2, b"cd")]), 6).as_deref(), Some(&b"abcdef"[..]));
-        assert_eq!(assemble(&blocks(&[(0, b"ab"), (3, b"def")]), 6), None);
-        assert_eq!(assemble(&blocks(&[(0, b"abcdefg")]), 6), None);
+        assert_eq!(assemble(&blocks(&[(0, b"abcd"), (2, b"cdef")]), 6, 6).as_deref(), Some(&b"abcdef"[..]));
+        assert_eq!(assemble(&blocks(&[(0, b"abcdef"), (2, b"cd")]), 6, 6).as_deref(), Some(&b"abcdef"[..]));
+        assert_eq!(assemble(&blocks(&[(0, b"ab"), (3, b"def")]), 6, 6), None);
+        assert_eq!(assemble(&blocks(&[(0, b"abcdefg")]), 6, 6), None);
+        let padded = |bytes: &'static [u8]| assemble(&blocks(&[(0, bytes)]), 4, 6);
+        assert_eq!((padded(b"abcd").as_deref(), padded(b"abc")), (Some(&b"abcd\0\0"[..]), None));
     }
 }

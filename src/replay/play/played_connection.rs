@@ -10,6 +10,7 @@ use bittrace_protocol::{InfoHash, Timestamp};
 use bittrace_trace::{Body, MseBody, Side};
 use bytes::Bytes;
 
+use crate::model::torrent_hashes::TorrentHashes;
 use crate::model::transcript::Conversation;
 use crate::play::client_role::ClientRole;
 use crate::play::pieces::RecordedPieces;
@@ -20,7 +21,9 @@ use crate::play::replay_peer::ReplayPeer;
 pub(crate) struct PlayedConnection {
     /// The recorded peer, whose messages are in clear.
     pub(crate) peer: ReplayPeer,
-    torrent: InfoHash,
+    torrent: TorrentHashes,
+    /// What the reference's client went by on this connection.
+    called: InfoHash,
     /// Where the far end's key comes from.
     draw: MseDraw,
     encryption: PlayedEncryption,
@@ -65,7 +68,7 @@ pub(crate) struct Heard {
 impl PlayedConnection {
     /// The far end of a conversation about `torrent` with a client in this role. Its key, if it has one, comes from `draw`.
     pub(crate) fn of(
-        torrent: InfoHash,
+        torrent: TorrentHashes,
         conversation: &Conversation,
         role: ClientRole,
         draw: MseDraw,
@@ -77,7 +80,8 @@ impl PlayedConnection {
             (Some(terms), End::Initiator) => PlayedEncryption::Calling(terms),
         };
         let peer = ReplayPeer::of(torrent, conversation, role);
-        Self { peer, torrent, draw, encryption, held: None, is_clear_instead: false }
+        let called = conversation.torrent.filter(|hash| torrent.has(*hash)).unwrap_or(torrent.first);
+        Self { peer, torrent, called, draw, encryption, held: None, is_clear_instead: false }
     }
 
     /// Has the far end open the connection.
@@ -119,7 +123,7 @@ impl PlayedConnection {
                     Prefix::No => {
                         let (begun, terms) = (std::mem::take(begun), *terms);
                         let acceptance = MseAcceptance {
-                            info_hashes: vec![self.torrent],
+                            info_hashes: self.torrent.all().collect(),
                             methods: terms.takes(),
                             max_padding: terms.lengths.padding,
                         };
@@ -188,7 +192,7 @@ impl PlayedConnection {
         let said = Bytes::from(said.concat());
         let ahead = terms.ahead.min(said.len());
         let offer = MseOffer {
-            info_hash: self.torrent,
+            info_hash: self.called,
             methods: terms.methods,
             max_padding: terms.lengths.padding,
             ahead: said[..ahead].to_vec(),

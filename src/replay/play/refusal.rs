@@ -1,15 +1,17 @@
-//! What a replayed tracker or peer does not answer, and why: a client's author sees only that nothing comes.
+//! What a replayed tracker, peer or node does not answer, and why: a client's author sees only that nothing comes.
 
 use std::fmt;
 use std::net::SocketAddr;
+
+use crate::play::run_connection::RunConnection;
 
 /// A message of the client that a replayed tracker or peer refused, left unanswered, or answered by closing the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// The far end.
     pub by: ReplayedEnd,
-    /// The number of the connection in the recording of the run; `None` until the connection is recorded.
-    pub stream: Option<u32>,
+    /// The connection; `None` where the recording of the run does not have it.
+    pub connection: Option<RunConnection>,
     /// What kind of message it was: `announce`, `request`, `handshake`, ...
     pub message: &'static str,
     /// Which one of its kind it was, from 1: of the run for messages to the tracker, of the connection for others.
@@ -27,6 +29,8 @@ pub enum ReplayedEnd {
     Tracker,
     /// The peer that had this address in the reference.
     Peer(SocketAddr),
+    /// The node of the DHT that had this address in the reference.
+    Node(SocketAddr),
 }
 
 /// What a far end did in place of an answer.
@@ -48,14 +52,15 @@ impl ReplayedEnd {
         match self {
             Self::Tracker => "tracker",
             Self::Peer(_) => "peer",
+            Self::Node(_) => "node",
         }
     }
 
-    /// The address that the peer had in the reference; `None` for the tracker.
+    /// The address that the peer or node had in the reference; `None` for the tracker.
     pub const fn peer(self) -> Option<SocketAddr> {
         match self {
             Self::Tracker => None,
-            Self::Peer(address) => Some(address),
+            Self::Peer(address) | Self::Node(address) => Some(address),
         }
     }
 }
@@ -65,6 +70,7 @@ impl fmt::Display for ReplayedEnd {
         match self {
             Self::Tracker => write!(f, "the replayed tracker"),
             Self::Peer(address) => write!(f, "the replayed peer {address}"),
+            Self::Node(address) => write!(f, "the replayed DHT node {address}"),
         }
     }
 }
@@ -112,7 +118,8 @@ mod tests {
     fn a_refusal_says_who_refused_which_message_and_why() {
         let by = ReplayedEnd::Peer("10.0.0.2:6881".parse().unwrap());
         let why = "piece 7 has 17 bytes".to_owned();
-        let refusal = |by, message, did| Refusal { by, stream: None, message, nth: 3, did, why: why.clone() };
+        let refusal =
+            |by, message, did| Refusal { by, connection: None, message, nth: 3, did, why: why.clone() };
         for (refusal, sentence) in [
             (
                 refusal(ReplayedEnd::Tracker, "announce", RefusalAct::Refused),

@@ -11,6 +11,7 @@ use bittrace_protocol::{Block, InfoHash, Timestamp};
 use bittrace_trace::{Body, MseBody, Side, Unreadable};
 use bytes::{Bytes, BytesMut};
 
+use crate::model::torrent_hashes::TorrentHashes;
 use crate::model::transcript::Conversation;
 use crate::play::client_role::ClientRole;
 use crate::play::missed::Missed;
@@ -28,7 +29,7 @@ use scripted_message::{ScriptedKind, ScriptedMessage};
 #[derive(Debug)]
 pub struct ReplayPeer {
     lines: Vec<ScriptedMessage>,
-    torrent: InfoHash,
+    torrent: TorrentHashes,
     /// The role of the client.
     role: ClientRole,
     /// The client's blocks that were not compared with the content yet.
@@ -63,7 +64,7 @@ pub struct ReplayPeer {
 
 impl ReplayPeer {
     /// The far end of a conversation about `torrent` with a client in this role.
-    pub fn of(torrent: InfoHash, conversation: &Conversation, role: ClientRole) -> Self {
+    pub fn of(torrent: impl Into<TorrentHashes>, conversation: &Conversation, role: ClientRole) -> Self {
         let mut lines = Vec::new();
         let mut wants = PreconditionCounts::default();
         let mut before = None;
@@ -90,7 +91,7 @@ impl ReplayPeer {
         }
         Self {
             lines,
-            torrent,
+            torrent: torrent.into(),
             role,
             unchecked: Vec::new(),
             rejected: Vec::new(),
@@ -122,10 +123,22 @@ impl ReplayPeer {
         }
     }
 
+    /// Has it tell the port at which its node of the DHT is now (BEP 5, "PORT message"), where `place` knows that of the recorded port.
+    pub(crate) fn move_node(&mut self, place: impl Fn(u16) -> Option<u16>) {
+        for line in &mut self.lines {
+            let ScriptedKind::Message(Message::Port(port)) = &mut line.says else { continue };
+            let Some(here) = place(*port) else { continue };
+            *port = here;
+            let mut bytes = Vec::new();
+            Message::Port(here).encode(&mut bytes);
+            line.bytes = bytes.into();
+        }
+    }
+
     fn refuse(&mut self, message: &'static str, nth: u32, did: RefusalAct, why: String) {
         if self.refusals.len() < MOST_REFUSALS {
             let by = ReplayedEnd::Peer(self.far);
-            self.refusals.push(Refusal { by, stream: None, message, nth, did, why });
+            self.refusals.push(Refusal { by, connection: None, message, nth, did, why });
         }
     }
 
@@ -220,10 +233,13 @@ impl ReplayPeer {
         let shaken = self.state.side(self.client()).handshake().is_some();
         if shaken && !held && (!self.state.side(self.side).is_choking() || self.is_fast()) {
             let last = self.lines.get(self.next).or(self.lines.last()).map(|line| line.at);
+            let mut size = 0;
             for block in self.requested() {
-                while self.is_requested(block) {
+                // The next time the peer speaks it goes on.
+                while size <= MOST_AT_ONCE && self.is_requested(block) {
                     if self.answer(block, contents, &mut out) {
                         at = at.or(last);
+                        size += out.last().map_or(0, Bytes::len);
                     }
                 }
             }
@@ -275,7 +291,15 @@ impl ReplayPeer {
         let (state, side, number) = (&mut self.state, self.side, self.observed);
         match &line.says {
             ScriptedKind::Handshake(handshake) => {
-                state.observe_handshake(side, UNTIMED, number, handshake);
+                let info_hash = answered(state.side(side.other()).handshake(), handshake, self.torrent);
+                let handshake = Handshake { info_hash, ..*handshake };
+                state.observe_handshake(side, UNTIMED, number, &handshake);
+                if info_hash.0 != line.bytes[INFO_HASH] {
+                    let mut bytes = BytesMut::from(&line.bytes[..]);
+                    bytes[INFO_HASH].copy_from_slice(&info_hash.0);
+                    out.push(bytes.freeze());
+                    return true;
+                }
             }
             // A block beyond the limit on memory is not stored with its line.
             ScriptedKind::Block(block) if line.bytes.is_empty() => {
@@ -401,6 +425,24 @@ impl ReplayPeer {
     }
 }
 
+/// The info hash with which a recorded peer answers. A client of a hybrid torrent may call by the other one than the reference's
+/// client did: it gets back what it called by, or that of version 2 where it offers version 2 (BEP 52, "Upgrade Path").
+fn answered(client: Option<&Handshake>, recorded: &Handshake, torrent: TorrentHashes) -> InfoHash {
+    match client {
+        Some(client)
+            if torrent.second.is_some()
+                && client.info_hash != recorded.info_hash
+                && !(client.offers_v2() && torrent.second == Some(recorded.info_hash)) =>
+        {
+            client.info_hash
+        }
+        _ => recorded.info_hash,
+    }
+}
+
+/// Where the info hash stands in a handshake (BEP 3).
+const INFO_HASH: std::ops::Range<usize> = 28..48;
+
 /// A recorded peer waits for messages, not for times, so that it observes without a clock.
 const UNTIMED: Timestamp = Timestamp::EPOCH;
 
@@ -415,6 +457,10 @@ const MOST_PAUSE: f64 = 5.0;
 
 /// What follows within this time is sent at once.
 const AT_ONCE: Duration = Duration::from_millis(1);
+
+/// How many bytes of blocks are sent at once to requests that the reference does not have: a client may ask for 4,096 blocks, and
+/// each of them may be a whole piece.
+const MOST_AT_ONCE: usize = 1 << 20;
 
 /// Where the id of an extended message stands: after the length and the message's id (BEP 10).
 const EXTENDED_ID: usize = 5;

@@ -1,9 +1,9 @@
 //! A recorded HTTP tracker that answers again: each announce with what the reference answered to the like of it. It
 //! does no I/O.
 
-use bittrace_protocol::Timestamp;
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::http::{Request, RequestKind};
+use bittrace_protocol::{InfoHash, Timestamp};
 use bittrace_trace::{Body, HttpTrackerBody, Side};
 use bytes::Bytes;
 
@@ -21,6 +21,8 @@ pub(crate) struct ReplayTracker {
 pub(crate) struct TrackerExchange {
     /// What it was about.
     pub(crate) topic: Topic,
+    /// The info hash of an announce: a hybrid torrent is announced by both of its hashes.
+    info_hash: Option<InfoHash>,
     /// The number of the answer in the reference.
     pub(crate) number: u64,
     /// When it was answered.
@@ -73,11 +75,11 @@ impl ReplayTracker {
     pub(crate) fn of<'t>(conversations: impl Iterator<Item = &'t Conversation>) -> Self {
         let mut exchanges = Vec::new();
         for conversation in conversations {
-            let mut waiting: Vec<Topic> = Vec::new();
+            let mut waiting: Vec<(Topic, Option<InfoHash>)> = Vec::new();
             for (side, message) in conversation.messages() {
                 match (message.body(), side) {
                     (Body::HttpTracker(HttpTrackerBody::Request(_, kind)), Side::Local) => {
-                        waiting.push(Topic::of_kind(&kind))
+                        waiting.push((Topic::of_kind(&kind), hash_of(&kind)))
                     }
                     (Body::HttpTracker(HttpTrackerBody::Response(..)), Side::Remote)
                         if !waiting.is_empty() =>
@@ -91,14 +93,18 @@ impl ReplayTracker {
         Self { exchanges }
     }
 
-    /// What the reference answers to the like of `request`: the first such answer not given yet, else the last one given,
-    /// else that to another announce. `None` where there is nothing of the kind.
+    /// What the reference answers to the like of `request`: the first such answer not given yet, else the last one given, both by
+    /// the same info hash first; else that to another announce. `None` where there is nothing of the kind.
     pub(crate) fn answer(&mut self, request: &Request) -> Option<TrackerExchange> {
-        let topic = Topic::of(request);
+        let kind = request.kind();
+        let (topic, info_hash) = (Topic::of_kind(&kind), hash_of(&kind));
+        let is_same = |one: &TrackerExchange| one.topic == topic && one.info_hash == info_hash;
         let place = self
             .exchanges
             .iter()
-            .position(|one| one.topic == topic && !one.used)
+            .position(|one| is_same(one) && !one.used)
+            .or_else(|| self.exchanges.iter().rposition(is_same))
+            .or_else(|| self.exchanges.iter().position(|one| one.topic == topic && !one.used))
             .or_else(|| self.exchanges.iter().rposition(|one| one.topic == topic))
             .or_else(|| match topic {
                 Topic::Announce(_) => {
@@ -119,10 +125,23 @@ impl ReplayTracker {
     }
 }
 
+/// The info hash of an announce.
+fn hash_of(kind: &RequestKind) -> Option<InfoHash> {
+    match kind {
+        RequestKind::Announce(announce) => Some(announce.info_hash),
+        _ => None,
+    }
+}
+
 impl TrackerExchange {
-    fn of(conversation: &Conversation, answer: &StoredMessage, topic: Topic) -> Self {
+    fn of(
+        conversation: &Conversation,
+        answer: &StoredMessage,
+        (topic, info_hash): (Topic, Option<InfoHash>),
+    ) -> Self {
         Self {
             topic,
+            info_hash,
             number: answer.number,
             at: answer.at,
             answer: answer.bytes.clone(),

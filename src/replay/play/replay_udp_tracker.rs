@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::tracker::Event;
 use bittrace_protocol::tracker::udp::{AnnounceRequest, Packet, decode_request};
-use bittrace_protocol::{DecodeError, Timestamp};
+use bittrace_protocol::{DecodeError, InfoHash, Timestamp};
 use bittrace_trace::{Body, Side};
 
 use crate::model::transcript::{Conversation, ConversationRole};
@@ -28,6 +28,8 @@ pub(crate) struct ReplayUdpTracker {
 pub(crate) struct UdpExchange {
     /// What it was about.
     pub(crate) topic: UdpTopic,
+    /// The info hash of an announce: a hybrid torrent is announced by both of its hashes.
+    info_hash: Option<InfoHash>,
     /// The number of the answer in the reference.
     pub(crate) number: u64,
     /// When it was answered.
@@ -107,27 +109,28 @@ impl ReplayUdpTracker {
     pub(crate) fn of<'t>(conversations: impl Iterator<Item = &'t Conversation>) -> Self {
         let mut tracker = Self::default();
         for conversation in conversations.filter(|one| one.role == ConversationRole::UdpTracker) {
-            let mut waiting: Vec<(u32, UdpTopic)> = Vec::new();
+            let mut waiting: Vec<(u32, UdpTopic, Option<InfoHash>)> = Vec::new();
             for (side, message) in conversation.messages() {
                 let Body::UdpTracker(packet) = message.body() else { continue };
                 match (side, UdpTopic::of(&packet)) {
                     (Side::Local, Some(topic)) => {
                         tracker.note_earlier(&packet);
-                        waiting.push((packet.transaction_id(), topic));
+                        waiting.push((packet.transaction_id(), topic, hash_of(&packet)));
                     }
                     (Side::Remote, None) => {
                         // A request that was repeated is answered once, or again with the same.
-                        let Some(at) = waiting.iter().position(|(id, _)| *id == packet.transaction_id())
+                        let Some(at) = waiting.iter().position(|(id, ..)| *id == packet.transaction_id())
                         else {
                             continue;
                         };
-                        let (_, topic) = waiting.remove(at);
+                        let (_, topic, info_hash) = waiting.remove(at);
                         if let Packet::ConnectResponse { connection_id, .. } = &*packet {
                             tracker.connection_ids.insert(*connection_id);
                         }
                         let (number, at) = (message.number, message.at);
                         tracker.exchanges.push(UdpExchange {
                             topic,
+                            info_hash,
                             number,
                             at,
                             answer: Arc::unwrap_or_clone(packet),
@@ -177,7 +180,7 @@ impl ReplayUdpTracker {
             let why = format!("its connection id {given:016x} is not one that the tracker gave");
             return UdpAnswer::Refused(Packet::Error { transaction_id: id, message }, why);
         }
-        let place = self.place(id, topic);
+        let place = self.place(id, topic, hash_of(&request));
         let Some(exchange) = place.and_then(|place| self.exchanges.get_mut(place)) else {
             return match (topic, self.earlier) {
                 (UdpTopic::Connect, Some(connection_id)) => {
@@ -199,17 +202,20 @@ impl ReplayUdpTracker {
     }
 
     /// Which exchange answers a request, which is remembered.
-    fn place(&mut self, id: u32, topic: UdpTopic) -> Option<usize> {
+    fn place(&mut self, id: u32, topic: UdpTopic, info_hash: Option<InfoHash>) -> Option<usize> {
         let is_about = |place: usize| self.exchanges.get(place).is_some_and(|one| one.topic == topic);
         let again = self.answered.iter().find(|(known, place)| *known == id && is_about(*place));
         if let Some((_, place)) = again {
             return Some(*place);
         }
         let like = |one: &UdpExchange| one.topic == topic;
+        let is_same = |one: &UdpExchange| like(one) && one.info_hash == info_hash;
         let place = self
             .exchanges
             .iter()
-            .position(|one| like(one) && !one.used)
+            .position(|one| is_same(one) && !one.used)
+            .or_else(|| self.exchanges.iter().rposition(is_same))
+            .or_else(|| self.exchanges.iter().position(|one| like(one) && !one.used))
             .or_else(|| self.exchanges.iter().rposition(like))
             .or_else(|| match topic {
                 UdpTopic::Announce(_) => {
@@ -236,6 +242,14 @@ impl ReplayUdpTracker {
     pub(crate) fn unused(&self) -> impl Iterator<Item = (UdpTopic, u64)> + '_ {
         let unused = self.exchanges.iter().filter(|exchange| !exchange.used);
         unused.map(|exchange| (exchange.topic, exchange.number))
+    }
+}
+
+/// The info hash of an announce.
+const fn hash_of(packet: &Packet) -> Option<InfoHash> {
+    match packet {
+        Packet::AnnounceRequest(request) => Some(request.info_hash),
+        _ => None,
     }
 }
 

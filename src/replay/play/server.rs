@@ -3,9 +3,11 @@
 
 mod both_sockets;
 mod calling;
+mod node_task;
 mod peer_stream;
 mod peer_task;
 mod recorded_stream;
+mod run_bounds;
 mod state;
 mod tracker_task;
 mod utp_port;
@@ -34,13 +36,17 @@ use crate::play::missed::Missed;
 use crate::play::pieces::RecordedPieces;
 use crate::play::played_connection::encryption_remarks;
 use crate::play::refusal::Refusal;
+use crate::play::replay_nodes::{ClientNode, ReplayNodes};
 use crate::play::replayed_trackers::ReplayedTracker;
 use crate::play::rewrite::recast_torrent;
+use crate::play::run_connection::RunConnection;
 use crate::play::untracked::untracked_peers;
 use both_sockets::BothSockets;
 use calling::call_client;
+use node_task::serve_node;
 use peer_stream::PeerStream;
 use peer_task::play;
+use run_bounds::RunBounds;
 use state::{Shared, TrackerCounts};
 use tracker_task::{serve_over_http, serve_over_udp};
 use utp_port::serve_over_utp;
@@ -69,6 +75,10 @@ pub struct Server {
     ports: Vec<PeerPort>,
     /// The trackers, in the order of those that are shared; one at least.
     trackers: Vec<BothSockets>,
+    /// The nodes of the DHT, in the order of those that are shared.
+    nodes: Vec<UdpSocket>,
+    /// Where the node is that the reference's client asked first.
+    first_node: Option<SocketAddr>,
     shared: Rc<RefCell<Shared>>,
     signs: watch::Receiver<ClientStatus>,
 }
@@ -92,6 +102,8 @@ pub struct ClientStatus {
     pub open: u32,
     /// Whether every recorded peer has had a connection to the end.
     pub all_played: bool,
+    /// Whether the run has taken as much as a run may, so that nothing of the client is heard any more.
+    pub is_exhausted: bool,
     /// When either side sent something last.
     pub last: Option<Instant>,
 }
@@ -128,8 +140,8 @@ pub struct Served {
 pub struct PeerRun {
     /// The recorded peer.
     pub far: SocketAddr,
-    /// Its number in the recording.
-    pub stream: u32,
+    /// The connection.
+    pub connection: RunConnection,
     /// Where it did not go as in the reference.
     pub missed: Vec<Missed>,
     /// How it ended.
@@ -198,17 +210,43 @@ impl Server {
             }
             ports.push(PeerPort { far, listener, datagrams });
         }
+        let recorded_nodes = ReplayNodes::of(&reference);
+        let (mut nodes, mut node_places) = (Vec::new(), BTreeMap::new());
+        for (number, node) in (ports.len() as u32 + 1..).zip(&recorded_nodes.nodes) {
+            // A node that is a peer as well has its port, unless the peer has it for uTP.
+            let shares = ports.iter().find(|port| port.far == node.far && port.datagrams.is_none());
+            let address = match shares.map(|port| port.listener.local_addr()).transpose()? {
+                Some(address) => address,
+                None => SocketAddr::new(beside(options.listen.ip(), number), 0),
+            };
+            let socket = match UdpSocket::bind(address).await {
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                    UdpSocket::bind(SocketAddr::new(address.ip(), 0)).await?
+                }
+                bound => bound?,
+            };
+            node_places.insert(node.far, socket.local_addr()?);
+            nodes.push(socket);
+        }
+        let first = ClientNode::of(&reference).first;
+        let first_node = first.and_then(|first| node_places.get(&first).copied());
+        let dht_began = reference.nodes_began().unwrap_or(Timestamp::EPOCH);
         let (news, signs) = watch::channel(ClientStatus::default());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let (bounds, record) = RunBounds::new(torrent.total(), record);
         let shared = Shared {
             torrent,
             contents,
             recorder: Recorder::new(record, &options.comment)?,
+            bounds,
             options,
             failed: None,
             streams: 0,
-            heard: 0,
             trackers: replayed,
+            nodes: recorded_nodes,
+            node_places,
+            dht_client: None,
+            dht_began,
             places,
             utp_ports: BTreeMap::new(),
             waiting,
@@ -225,7 +263,7 @@ impl Server {
             clock: (Timestamp::EPOCH + since, Instant::now()),
         };
         let shared = Rc::new(RefCell::new(shared));
-        Ok(Self { reference, ports, trackers, shared, signs })
+        Ok(Self { reference, ports, trackers, nodes, first_node, shared, signs })
     }
 
     /// The recorded trackers and where they are now, over HTTP and UDP. One is there also where the reference has none.
@@ -241,10 +279,28 @@ impl Server {
         self.ports.iter().filter_map(place).collect()
     }
 
+    /// The recorded nodes of the DHT and where they are now.
+    pub fn nodes(&self) -> Vec<(SocketAddr, SocketAddr)> {
+        self.shared.borrow().node_places.iter().map(|(far, here)| (*far, *here)).collect()
+    }
+
+    /// Where the node is that the client of the reference asked first; `None` where it asked none.
+    pub const fn first_node(&self) -> Option<SocketAddr> {
+        self.first_node
+    }
+
     /// Where the recorded peers are that no tracker names: a magnet link may.
     pub fn untracked_peers(&self) -> Vec<SocketAddr> {
         let shared = self.shared.borrow();
         untracked_peers(&self.reference).iter().filter_map(|far| shared.places.get(far).copied()).collect()
+    }
+
+    /// The same, less those that nodes of the DHT name.
+    pub fn unnamed_peers(&self) -> Vec<SocketAddr> {
+        let shared = self.shared.borrow();
+        let named = shared.nodes.peers();
+        let unnamed = untracked_peers(&self.reference).into_iter().filter(|far| !named.contains(far));
+        unnamed.filter_map(|far| shared.places.get(&far).copied()).collect()
     }
 
     /// A copy of the torrent file whose trackers are these. `None` where `file` is not a torrent file.
@@ -268,7 +324,7 @@ impl Server {
     /// # Errors
     /// When the recording could not be written.
     pub async fn run<T>(self, over: impl Future<Output = T>) -> io::Result<(Served, T)> {
-        let Self { reference, ports, trackers, shared, .. } = self;
+        let Self { reference, ports, trackers, nodes, shared, .. } = self;
         let tasks = LocalSet::new();
         let result = tasks
             .run_until(async {
@@ -282,6 +338,9 @@ impl Server {
                         shared.clone(),
                     ));
                     listening.spawn_local(serve_over_udp(place, datagrams, reference, shared));
+                }
+                for (place, socket) in nodes.into_iter().enumerate() {
+                    listening.spawn_local(serve_node(place, socket, reference.clone(), shared.clone()));
                 }
                 for (number, PeerPort { far, listener, datagrams }) in ports.into_iter().enumerate() {
                     listening.spawn_local(serve_peer(far, listener, reference.clone(), shared.clone()));
@@ -305,9 +364,12 @@ impl Server {
         let shared = Rc::try_unwrap(shared).map_err(|_| io::Error::other("a connection outlived the run"))?;
         let mut shared = shared.into_inner();
         let signs = shared.signs.borrow().clone();
-        shared.plays.sort_by_key(|play| play.stream);
+        shared.plays.sort_by_key(|play| play.connection.opened);
         let unused: Vec<String> = shared.trackers.iter().flat_map(ReplayedTracker::unused).collect();
         shared.remarks.extend(unused);
+        if shared.dht_client.is_some() {
+            shared.remarks.extend(shared.nodes.unused());
+        }
         for far in shared.waiting.keys() {
             if !shared.started.contains(far) {
                 shared.remarks.push(format!("no connection to or from the replayed peer {far} was made"));
@@ -334,6 +396,9 @@ async fn serve_peer(
             sleep(AFTER_REFUSAL).await;
             continue;
         };
+        if !shared.borrow_mut().takes_connection() {
+            continue;
+        }
         let Some(recorded) = Shared::next_connection(&shared, far) else { continue };
         let Some(conversation) = reference.conversation(recorded) else { continue };
         let Ok(own) = stream.local_addr() else { continue };

@@ -95,6 +95,7 @@ pub fn infer_profile(reference: &Transcript, own: Profile) -> Result<InferredPro
         learner.opening(busiest);
         learner.requests(busiest);
     }
+    learner.padding();
     learner.extended(&peers);
     learner.pieces(&peers);
     learner.haves(&peers);
@@ -151,6 +152,10 @@ impl<'a> Learner<'a> {
         form.prefix = id.0[..id.client_part()].to_vec();
         form.alphabet = Alphabet::of(&tails);
         self.learnt.profile.reserved = first.reserved;
+        let dialled = peers.iter().filter(|one| one.is_outgoing()).find_map(handshake);
+        let second = self.reference.hybrid.and_then(|hashes| hashes.second);
+        self.learnt.profile.calls_by_v2 =
+            dialled.is_some_and(|(_, handshake)| Some(handshake.info_hash) == second);
         if self.learnt.client.is_none() {
             let clients = peers.iter().filter_map(|one| one.direction(Side::Local).client.as_deref());
             self.learnt.client = clients.map(str::to_owned).next();
@@ -356,6 +361,13 @@ impl<'a> Learner<'a> {
             self.learnt.schedule.requests = refills;
         }
         self.note(&["block_length", "first_requests", "most_requests", "refills"], shown);
+    }
+
+    /// Whether it requests the zeros after the ends of files.
+    fn padding(&mut self) {
+        let shown = self.reference.padded_requests().next();
+        self.learnt.profile.pads_blocks = shown.is_some();
+        self.note(&["pads_blocks"], shown);
     }
 
     /// Which pieces it begins, in which order.

@@ -133,7 +133,7 @@ fn summary(view: &DiffView<'_>) -> Map<String, Value> {
             "candidate": findings::json(&view.candidate.broken_rules, Some(view)),
         },
         "in_identity_alone": total.in_identity,
-        "refusals": view.noticed.refusals.iter().map(refusal).collect::<Vec<_>>(),
+        "refusals": view.noticed.refusals.iter().map(|one| refusal(one, view.candidate)).collect::<Vec<_>>(),
         "remarks": view.noticed.remarks,
         "sides": sides,
         "captures": { "reference": capture(view.reference), "candidate": capture(view.candidate) },
@@ -141,12 +141,13 @@ fn summary(view: &DiffView<'_>) -> Map<String, Value> {
     Map::from_iter([("summary".to_owned(), summary)])
 }
 
-/// What a replayed tracker or peer did not answer.
-fn refusal(refusal: &Refusal) -> Value {
+/// What a replayed tracker or peer did not answer; the stream is that of the recording of the run.
+fn refusal(refusal: &Refusal, recording: &Transcript) -> Value {
+    let stream = refusal.connection.and_then(|connection| connection.stream_in(recording));
     json!({
         "by": refusal.by.name(),
         "peer": refusal.by.peer().map(|peer| peer.to_string()),
-        "stream": refusal.stream,
+        "stream": stream.map(|stream| stream.0),
         "message": refusal.message,
         "nth": refusal.nth,
         "did": refusal.did.name(),

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -11,19 +12,23 @@ use bittrace_client::{
 use bittrace_protocol::metainfo::FileChoice;
 use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Identity, SeedGoal};
-use bittrace_protocol::{HostPort, InfoHash, PeerId};
+use bittrace_protocol::{HostPort, InfoHash, Metainfo, PeerId};
 use bittrace_replay::{Transcript, infer_profile};
 
 use crate::args;
 use crate::commands::profile::own_profile;
 use crate::os::state_folder;
 
-/// What the arguments want of a run of this torrent.
+/// What the arguments want of a run of this torrent, which is known unless peers are to describe it.
 ///
 /// # Errors
 /// When an argument is wrong, the capture that is imitated cannot be read, or chance cannot be had.
-pub(crate) fn options(arguments: &args::DownloadArguments, torrent: InfoHash) -> Result<DownloadOptions> {
-    let Manner { mut config, mut identity, utp } = manner(arguments, torrent)?;
+pub(crate) fn options(
+    arguments: &args::DownloadArguments,
+    torrent: InfoHash,
+    known: Option<&Arc<Metainfo>>,
+) -> Result<DownloadOptions> {
+    let Manner { mut config, mut identity, utp } = manner(arguments, torrent, known)?;
     if let Some(peer_id) = &arguments.peer_id {
         identity = Identity { peer_id: own_peer_id(peer_id)?, ..identity };
     }
@@ -92,19 +97,25 @@ struct Manner {
     utp: UtpPolicy,
 }
 
-/// The manner of a run: that of the client of a capture where that is wanted.
-fn manner(arguments: &args::DownloadArguments, torrent: InfoHash) -> Result<Manner> {
+/// The manner of a run: that of the client of a capture where that is wanted. `known` is the torrent, where it is known yet.
+fn manner(
+    arguments: &args::DownloadArguments,
+    torrent: InfoHash,
+    known: Option<&Arc<Metainfo>>,
+) -> Result<Manner> {
     let identity = random_identity(PEER_ID_PREFIX)?;
     let Some(path) = &arguments.like else {
         let mut config = Config::new(own_profile());
         config.profile.encryption = EncryptionProfile::own(EncryptionPolicy::Allow);
         return Ok(Manner { config, identity, utp: UtpPolicy::Allow });
     };
-    let reference = Transcript::open(path, bittrace_trace::TraceOptions::default())?;
+    let torrents = known.cloned().into_iter().collect();
+    let trace_options = bittrace_trace::TraceOptions { torrents, ..Default::default() };
+    let reference = Transcript::open(path, trace_options)?;
     let learnt = infer_profile(&reference, own_profile())?;
     let peer_id = learnt.profile.peer_id.draw(identity.seed);
     let mut config = Config::new(learnt.profile);
-    if learnt.torrent == torrent {
+    if reference.is_torrent(torrent) {
         config.schedule = learnt.schedule;
     }
     Ok(Manner { config, identity: Identity { peer_id, ..identity }, utp: learnt.utp })

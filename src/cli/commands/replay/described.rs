@@ -9,6 +9,7 @@ use bittrace_trace::{Body, Dissected, HttpTrackerBody, Record, TraceOptions};
 
 use crate::args::ReplayArguments;
 use crate::input;
+use crate::os::is_pipe;
 use crate::print::output::Output;
 
 /// The torrent file that the capture describes.
@@ -16,12 +17,19 @@ use crate::print::output::Output;
 /// # Errors
 /// When the capture cannot be read, or its peers did not send the whole metadata.
 pub(super) fn torrent_file(arguments: &ReplayArguments, output: &Output) -> Result<Vec<u8>> {
-    // A pipe has nothing left for the replay.
-    if std::fs::metadata(&arguments.capture).is_ok_and(|found| !found.is_file()) {
+    let (capture, found) = (arguments.capture.display(), std::fs::metadata(&arguments.capture));
+    if found.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
         bail!(
-            "{}: this is no file, which could be read twice: give the torrent with --torrent",
-            arguments.capture.display()
+            "{capture}: a directory, and replay plays one capture file: name one of those in it, such as {}",
+            arguments.capture.join("FILE.pcap").display()
         );
+    }
+    // A pipe has nothing left for the replay.
+    if is_pipe(&arguments.capture) {
+        bail!("{capture}: a pipe, which cannot be read twice: give the torrent with --torrent");
+    }
+    if found.is_ok_and(|found| !found.is_file()) {
+        bail!("{capture}: a device, not a capture file: name a pcap or pcapng file");
     }
     let options = TraceOptions {
         local: arguments.local.into(),

@@ -12,6 +12,8 @@ pub(super) enum RunEnd {
     Done,
     /// Neither end sent anything for so long.
     Silent(Duration),
+    /// The run took as much as a run may.
+    Exhausted,
     /// Ctrl-C.
     Interrupted,
 }

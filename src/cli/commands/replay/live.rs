@@ -15,8 +15,10 @@ use bittrace_protocol::Metainfo;
 use bittrace_protocol::magnet::Magnet;
 use bittrace_replay::{
     ClientRole, ClientStatus, ConversationRole, InjectedFault, RecordedPieces, ServeOptions, Served, Server,
+    Transcript, link_of,
 };
 use bittrace_trace::Trace;
+use bittrace_trace::units::counted;
 use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
@@ -26,7 +28,7 @@ use super::{ReplayPlan, compare, missed_in_words, verdict};
 use crate::Exit;
 use crate::args::{self, Common, DiffFormat};
 use crate::commands::diff::{ComparisonPage, ReplayNotices, is_output};
-use crate::failure::warn;
+use crate::failure::{say, warn};
 use crate::interrupt::{heed, interrupted, tidy_with};
 use crate::os::{ProcessTree, temporary_folder};
 use crate::print::output::Output;
@@ -41,17 +43,30 @@ pub(super) fn run(
     mut output: Output,
 ) -> Result<Exit> {
     if arguments.disturb.is_empty() {
-        let run = ClientRun::new(play, arguments, common, None)?.go()?;
+        let mut run = ClientRun::new(play, arguments, common, None)?.go()?;
         heed();
+        let kept = run.kept_in_words(arguments);
+        let is_broken_off = run.ended == RunEnd::Interrupted && !arguments.client.is_empty();
         if run.ended == RunEnd::Interrupted && run.served.plays.is_empty() {
+            let what = if is_broken_off { "broken off" } else { "ended" };
+            warn(
+                common,
+                &format!(
+                    "the run was {what} with Ctrl-C before the client had a connection with a replayed peer: nothing was \
+                     compared; {kept}"
+                ),
+            );
             return Ok(Exit::Interrupted);
         }
+        if is_broken_off {
+            let remark = format!(
+                "the run was broken off with Ctrl-C: what the client had not sent by then is shown as missing; {kept}"
+            );
+            warn(common, &remark);
+            run.served.remarks.insert(0, remark);
+        }
         let exit = run.compare(play, arguments, options, page_to, common, &mut output)?;
-        return Ok(if run.ended == RunEnd::Interrupted && !arguments.client.is_empty() {
-            Exit::Interrupted
-        } else {
-            exit
-        });
+        return Ok(if is_broken_off { Exit::Interrupted } else { exit });
     }
     let (mut verdicts, mut stopped) = (Vec::new(), false);
     let has_udp = play.reference.trackers().any(|one| one.role == ConversationRole::UdpTracker);
@@ -67,6 +82,17 @@ pub(super) fn run(
         let run = ClientRun::new(play, arguments, common, what)?.go()?;
         if run.ended == RunEnd::Interrupted {
             stopped = true;
+            heed();
+            let which =
+                what.map_or("without a disturbance".to_owned(), |what| format!("with {}", what.name()));
+            let before = counted(verdicts.len() as u64, "run");
+            let kept = run.kept_in_words(arguments);
+            warn(
+                common,
+                &format!(
+                    "broken off with Ctrl-C in the run {which}, which is not judged; what is shown is of {before} before; {kept}"
+                ),
+            );
             break;
         }
         let whole = run.is_whole(play);
@@ -176,9 +202,20 @@ impl<'a> ClientRun<'a> {
         let torrent = server
             .torrent_file(&self.play.file)
             .ok_or_else(|| anyhow!("{}: cannot be copied", self.play.torrent_path.display()))?;
-        let link = link_to(&torrent, &server.untracked_peers())
-            .ok_or_else(|| anyhow!("{}: no magnet link can name it", self.play.torrent_path.display()))?
-            .to_string();
+        let has_node = self.arguments.client.iter().any(|word| word.contains(NODE));
+        // A client with a node of the DHT finds the peers that nodes name.
+        let peers = if has_node { server.unnamed_peers() } else { server.untracked_peers() };
+        let node = server.first_node().map(|node| node.to_string());
+        if has_node && node.is_none() {
+            bail!("{NODE}: the client of {} asked no node of the DHT", self.play.reference.name);
+        }
+        let mut link = link_to(&torrent, &self.play.reference, &peers)
+            .ok_or_else(|| anyhow!("{}: no magnet link can name it", self.play.torrent_path.display()))?;
+        if has_node && self.play.reference.trackers().next().is_none() {
+            // The tracker that the torrent has then is made up, and names the same peers.
+            link.trackers.clear();
+        }
+        let link = link.to_string();
         let copy = self.folder.path().join("replay.torrent");
         fs::write(&copy, torrent).with_context(|| format!("{}: cannot be written", copy.display()))?;
         self.announce(&server, &copy, &link);
@@ -187,8 +224,11 @@ impl<'a> ClientRun<'a> {
             if self.arguments.client.is_empty() {
                 return anyhow::Ok(self.watch(signs, None).await);
             }
-            let mut client =
-                ClientProcess::start(&self.arguments.client, (&copy, &link), self.folder.path())?;
+            let mut client = ClientProcess::start(
+                &self.arguments.client,
+                (&copy, &link, node.as_deref()),
+                self.folder.path(),
+            )?;
             let ended = self.watch(signs, Some(&mut client.processes)).await;
             let ended = client.end(ended).await;
             if let RunEnd::Exited(status) = &ended
@@ -223,6 +263,9 @@ impl<'a> ClientRun<'a> {
         }
         for (recorded, here) in server.peers() {
             warn(self.common, &format!("the peer {recorded} is at {here}"));
+        }
+        for (recorded, here) in server.nodes() {
+            warn(self.common, &format!("the DHT node {recorded} is at {here}"));
         }
         if self.arguments.client.is_empty() {
             let seconds = self.arguments.timeout;
@@ -267,6 +310,9 @@ impl<'a> ClientRun<'a> {
             if now.stopped() && quiet > AFTER_GOODBYE {
                 return RunEnd::Done;
             }
+            if now.is_exhausted && quiet > AFTER_GOODBYE {
+                return RunEnd::Exhausted;
+            }
             if client.is_some() && now.completed() && quiet > AFTER_COMPLETION {
                 return RunEnd::Done;
             }
@@ -284,6 +330,16 @@ impl<'a> ClientRun<'a> {
 }
 
 impl Ran {
+    /// What became of the recording, to be said of a run that did not end by itself.
+    fn kept_in_words(&self, arguments: &args::ReplayArguments) -> String {
+        match &arguments.record {
+            Some(path) if *path == self.recording => {
+                format!("the recording up to then is in {}", self.recording.display())
+            }
+            _ => "nothing is kept, as --record names no file".to_owned(),
+        }
+    }
+
     /// Whether the client's folder has the whole content.
     fn is_whole(&self, play: &ReplayPlan) -> bool {
         let mut contents = RecordedPieces::default();
@@ -326,11 +382,11 @@ impl Ran {
     }
 }
 
-/// A magnet link to a torrent, with its trackers and these peers.
-fn link_to(torrent: &[u8], peers: &[SocketAddr]) -> Option<Magnet> {
+/// A magnet link to the torrent of a reference, with its trackers and these peers.
+fn link_to(torrent: &[u8], reference: &Transcript, peers: &[SocketAddr]) -> Option<Magnet> {
     let metainfo = Metainfo::decode(torrent).ok()?;
     let peers = peers.iter().map(|peer| HostPort { host: peer.ip().to_string(), port: peer.port() });
-    Some(Magnet { peers: peers.collect(), ..Magnet::of(&metainfo) })
+    Some(Magnet { peers: peers.collect(), ..link_of(&metainfo, reference) })
 }
 
 /// A client that runs. It ends with this value, and all that it started with it.
@@ -342,8 +398,12 @@ struct ClientProcess {
 }
 
 impl ClientProcess {
-    /// Starts a client with these words, in which a torrent file and a magnet link to it may stand.
-    fn start(words: &[String], (torrent, link): (&Path, &str), folder: &Path) -> Result<Self> {
+    /// Starts a client with these words, in which a torrent file, a magnet link to it and a node of the DHT may stand.
+    fn start(
+        words: &[String],
+        (torrent, link, node): (&Path, &str, Option<&str>),
+        folder: &Path,
+    ) -> Result<Self> {
         let downloads = folder.join(DOWNLOADS);
         let port = TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0))?.local_addr()?.port();
         let words: Vec<OsString> = words
@@ -351,6 +411,7 @@ impl ClientProcess {
             .map(|word| {
                 word.replace("{torrent}", &torrent.display().to_string())
                     .replace("{magnet}", link)
+                    .replace(NODE, node.unwrap_or(NODE))
                     .replace("{dir}", &downloads.display().to_string())
                     .replace("{port}", &port.to_string())
                     .into()
@@ -363,6 +424,9 @@ impl ClientProcess {
         let kill = processes.killer();
         let place = folder.to_owned();
         tidy_with(move || {
+            say(
+                "bittrace: Ctrl-C again: the client was killed, nothing was compared, and a recording is not whole",
+            );
             kill();
             let _ = fs::remove_dir_all(place);
         });
@@ -430,6 +494,9 @@ fn address(text: Option<&str>) -> Result<SocketAddr> {
     }
     Ok(address)
 }
+
+/// What stands for a node of the DHT in a client's words.
+const NODE: &str = "{dht}";
 
 /// The client's folder in that of the run.
 const DOWNLOADS: &str = "downloads";

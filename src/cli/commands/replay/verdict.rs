@@ -110,6 +110,9 @@ pub(super) fn of(
     match ended {
         RunEnd::Exited(status) if !status.success() => details.push(format!("it ended with {status}")),
         RunEnd::Silent(patience) => details.push(format!("it sent nothing for {} s", patience.as_secs())),
+        RunEnd::Exhausted => {
+            details.push("it took more than any client needs, so the run was ended".to_owned())
+        }
         _ => {}
     }
     let word = match (completed, died, ended) {
@@ -122,8 +125,10 @@ pub(super) fn of(
         (false, ..) => "gave up",
     };
     let reference = what.and_then(|what| reference_conduct(reference, what));
-    let stream = disturbed.map(|play| StreamId(play.stream));
-    let last = transcript.as_ref().and_then(|transcript| LastMessages::of(transcript, stream));
+    let last = transcript.as_ref().and_then(|transcript| {
+        let stream = disturbed.and_then(|play| play.connection.stream_in(transcript));
+        LastMessages::of(transcript, stream)
+    });
     FaultVerdict { what, happened, completed, word, details, reference, last, end }
 }
 

@@ -50,7 +50,7 @@ pub(crate) fn fetch(arguments: &TorrentFetch, common: Common, mut output: Output
         commentary.flush()?;
     }
     warn_of_link(&magnet, FurtherSources::of(&download_arguments), common);
-    let mut options = options(&download_arguments, magnet.hashes.handshake())?;
+    let mut options = options(&download_arguments, magnet.hashes.handshake(), None)?;
     options.record_comment = format!("bittrace {} torrent fetch", env!("CARGO_PKG_VERSION"));
     if !target.open(common, &mut options)? {
         return Ok(Exit::Interrupted);

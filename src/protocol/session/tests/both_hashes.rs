@@ -156,3 +156,18 @@ fn a_link_of_version_2_to_a_hybrid_torrent_keeps_its_hash_and_gains_the_other() 
     let told = [4, 6].map(|stream| tell(&mut stage, stream));
     assert_eq!(told, [(v2, "stopped".to_owned()), (v1, "stopped".to_owned())]);
 }
+
+#[test]
+fn peers_are_called_by_the_hash_of_version_2_where_the_profile_says_so() {
+    for calls_by_v2 in [false, true] {
+        let mut config = config();
+        config.profile.calls_by_v2 = calls_by_v2;
+        let mut stage = Stage::new(config, hybrid(), &[]);
+        let (v1, v2) = (stage.torrent.info_hash, stage.torrent.truncated_v2().unwrap());
+        stage.announced(&[PEER_A]);
+        let said = stage.opened(2, "10.0.0.1:6881");
+        // Bytes 28 to 47 of the handshake, after the words "send 2".
+        let called = said[0].split(' ').skip(2 + 28).take(20).collect::<String>();
+        assert_eq!(called, if calls_by_v2 { v2 } else { v1 }.to_string());
+    }
+}

@@ -254,3 +254,36 @@ proptest! {
         prop_assert_eq!(second_banned, failures > 0);
     }
 }
+
+/// libtorrent asks for the zeros after the end of a file as well: the tracker hears of them, and the file does not get them.
+#[test]
+fn last_blocks_are_padded_where_the_profile_says_so() {
+    let (torrent, row) = tree_torrent(&[40_000, 50], 32_768, Described::Tree);
+    let padded = || {
+        let mut config = config();
+        config.profile.pads_blocks = true;
+        config.seeding = Some(SeedGoal::default());
+        let mut stage = Stage::new(config, torrent.clone(), &[]);
+        stage.content.clone_from(&row);
+        stage.content.resize(3 * 32_768, 0);
+        stage
+    };
+    let mut told = padded();
+    told.said();
+    // The blocks of three pieces: two, one and one.
+    let said = told.opened(0, "10.0.0.9:80");
+    assert!(said.iter().any(|line| line.contains("&left=65536&")), "{said:?}");
+    let mut asked = padded();
+    let lines = asked.announced(&[PEER_A]);
+    assert!(lines.iter().any(|line| line.starts_with("open 2 ")), "{lines:?}");
+    asked.opened(2, "10.0.0.1:6881");
+    let hello = handshake(FAST, &asked.torrent.info_hash.0, A_ID);
+    let said = asked.receive(2, &[&hello[..], &HAVE_ALL, &UNCHOKE].concat());
+    let lengths: Vec<u32> = said.iter().flat_map(|line| requests(line)).map(|(.., length)| length).collect();
+    assert!(!lengths.is_empty() && lengths.iter().all(|length| *length == 16_384), "{lengths:?}");
+    let mut stage = padded();
+    download(&mut stage, &Arrivals { order: vec![0], bad: None });
+    assert_kept_is_the_content(&stage);
+    assert_eq!(stage.session.core.totals.downloaded, 65_536);
+    assert_eq!(stage.session.core.picker.left(), 0);
+}

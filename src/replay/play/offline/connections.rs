@@ -28,7 +28,7 @@ impl<'a> Simulation<'a> {
         let stream = SessionStreamId(self.called * 2 + 1);
         self.called += 1;
         self.begin(stream, conversation, Direction::FromResponder)?;
-        self.session.handle(self.clock.now(), Input::Accepted(stream, conversation.far()));
+        self.tell(Input::Accepted(stream, conversation.far()));
         Ok(())
     }
 
@@ -40,7 +40,7 @@ impl<'a> Simulation<'a> {
                     self.waiting.iter().position(dialled).and_then(|place| self.waiting.remove(place))
                 else {
                     // The reference's client did not dial it, or not again: nobody is there.
-                    self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Refused));
+                    self.tell(Input::Closed(stream, CloseReason::Refused));
                     return Ok(());
                 };
                 if conversation.transport == Transport::Utp {
@@ -48,11 +48,11 @@ impl<'a> Simulation<'a> {
                     return Ok(());
                 }
                 self.begin(stream, conversation, Direction::FromInitiator)?;
-                self.session.handle(self.clock.now(), Input::Opened(stream, address));
+                self.tell(Input::Opened(stream, address));
             }
             Endpoint::HttpTracker(Remote { host, port, tls: Some(_), .. }) => {
                 let why = format!("https://{host}:{port} is encrypted: a capture does not show its answers");
-                self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Failed(why)));
+                self.tell(Input::Closed(stream, CloseReason::Failed(why)));
             }
             Endpoint::HttpTracker(remote) => {
                 let role = |place| RemoteRole::Tracker(place, Vec::new());
@@ -63,7 +63,7 @@ impl<'a> Simulation<'a> {
             }
             Endpoint::WebSeed(Remote { host, port, .. }) => {
                 let why = format!("{host}:{port}: web seeds are not replayed");
-                self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
+                self.tell(Input::Closed(stream, CloseReason::Unresolved(why)));
             }
         }
         Ok(())
@@ -77,7 +77,8 @@ impl<'a> Simulation<'a> {
     ) -> std::io::Result<()> {
         let recorded = self.record_open(conversation.local_address(), conversation.far(), ours)?;
         let line = self.connection(conversation, ours, recorded.0);
-        self.lines.insert(stream, SimulatedConnection { recorded: Some(recorded), ..line });
+        let opened = Some(self.clock.now());
+        self.lines.insert(stream, SimulatedConnection { recorded: Some(recorded), opened, ..line });
         Ok(())
     }
 
@@ -101,6 +102,8 @@ impl<'a> Simulation<'a> {
             ours,
             role: RemoteRole::Peer(Box::new(peer)),
             recorded: None,
+            opened: None,
+            transport: conversation.transport,
             leaves,
         }
     }
@@ -128,7 +131,7 @@ impl<'a> Simulation<'a> {
             self.link.write(stream, bytes.clone(), self.clock.now());
             return Ok(());
         }
-        self.session.handle(self.clock.now(), Input::Sent(stream, bytes.len()));
+        self.tell(Input::Sent(stream, bytes.len()));
         let Some(line) = self.lines.get_mut(&stream) else { return Ok(()) };
         let heard = line.hear(bytes);
         if let Some(recorded) = line.recorded {
@@ -140,7 +143,7 @@ impl<'a> Simulation<'a> {
         }
         if line.leaves {
             self.close(stream, None)?;
-            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
+            self.tell(Input::Closed(stream, CloseReason::ByRemote));
             return Ok(());
         }
         match &mut line.role {
@@ -148,7 +151,7 @@ impl<'a> Simulation<'a> {
             RemoteRole::Peer(_) => {
                 let bytes = Bytes::from(heard.send);
                 self.said(stream, &bytes)?;
-                self.session.handle(self.clock.now(), Input::Received(stream, bytes));
+                self.tell(Input::Received(stream, bytes));
                 Ok(())
             }
             RemoteRole::Tracker(place, asked) => {
@@ -193,10 +196,10 @@ impl<'a> Simulation<'a> {
 
     /// A connection is over, and both ends have all that was sent.
     pub(super) fn part(&mut self, line: SimulatedConnection) -> std::io::Result<()> {
+        let connection = line.in_recording();
         if let RemoteRole::Peer(mut peer) = line.role {
-            let stream = line.recorded.map(|recorded| recorded.0);
             let room = MOST_REFUSALS.saturating_sub(self.refusals.len());
-            let refusals = peer.peer.refusals().into_iter().map(|refusal| Refusal { stream, ..refusal });
+            let refusals = peer.peer.refusals().into_iter().map(|refusal| Refusal { connection, ..refusal });
             self.refusals.extend(refusals.take(room));
             self.missed.extend(peer.peer.finish().into_iter().map(|missed| (line.far, missed)));
         }

@@ -35,7 +35,8 @@ impl<'a> Simulation<'a> {
     ) -> SimulatedConnection {
         let number = self.recorded;
         self.recorded += 1;
-        self.connection(conversation, ours, number)
+        let opened = Some(self.clock.now());
+        SimulatedConnection { opened, ..self.connection(conversation, ours, number) }
     }
 
     /// Something has happened on the link.
@@ -52,14 +53,14 @@ impl<'a> Simulation<'a> {
                     Input::Closed(stream, _) => self.lines.remove(stream),
                     _ => None,
                 };
-                self.session.handle(now, input);
+                self.tell(input);
                 over.map_or(Ok(()), |line| self.part(line))
             }
             LinkEvent::Called(stream, far) => {
                 if let Some(line) = self.calling.get_mut(&far).and_then(|calling| calling.pop_front()) {
                     self.lines.insert(stream, line);
-                    self.session.handle(now, Input::Accepted(stream, far));
-                    self.session.handle(now, Input::OverUtp(stream));
+                    self.tell(Input::Accepted(stream, far));
+                    self.tell(Input::OverUtp(stream));
                 }
                 Ok(())
             }

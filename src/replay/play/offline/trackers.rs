@@ -7,13 +7,14 @@ use bittrace_protocol::Metainfo;
 use bittrace_protocol::dial::{AddressFamily, Remote};
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use bittrace_protocol::tracker::http::Request;
-use bittrace_trace::Direction;
+use bittrace_trace::{Direction, Flow, Transport};
 use bytes::Bytes;
 
 use super::{RemoteRole, SimulatedConnection, Simulation};
 use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
 use crate::play::replay_udp_tracker::UdpAnswer;
 use crate::play::replayed_trackers::{ReplayedTracker, TrackerScheme};
+use crate::play::run_connection::RunConnection;
 
 impl Simulation<'_> {
     /// The session turns to the tracker that a URL of this host and port led to.
@@ -31,7 +32,7 @@ impl Simulation<'_> {
             found.filter(|(_, tracker)| family.is_none_or(|family| family == AddressFamily::of(tracker.far)));
         let Some((place, tracker)) = found else {
             let why = format!("{host}:{port} is not in the reference");
-            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::Unresolved(why)));
+            self.tell(Input::Closed(stream, CloseReason::Unresolved(why)));
             return;
         };
         let far = tracker.far;
@@ -44,10 +45,12 @@ impl Simulation<'_> {
                 ours: Direction::FromInitiator,
                 role: role(place),
                 recorded: None,
+                opened: None,
+                transport: if scheme == TrackerScheme::Udp { Transport::Udp } else { Transport::Tcp },
                 leaves: false,
             },
         );
-        self.session.handle(self.clock.now(), Input::Opened(stream, far));
+        self.tell(Input::Opened(stream, far));
     }
 
     pub(super) fn announced(
@@ -64,8 +67,9 @@ impl Simulation<'_> {
         });
         self.asked += 1;
         let Some((exchange, far)) = answer else {
-            self.refuse(RefusalAct::Closed, "the reference has no response to such a request".to_owned());
-            self.session.handle(self.clock.now(), Input::Closed(stream, CloseReason::ByRemote));
+            let why = "the reference has no response to such a request".to_owned();
+            self.refuse(None, RefusalAct::Closed, why);
+            self.tell(Input::Closed(stream, CloseReason::ByRemote));
             return Ok(());
         };
         let recorded = self.record_open(exchange.local, far, Direction::FromInitiator)?;
@@ -76,7 +80,7 @@ impl Simulation<'_> {
         let at = self.clock.due(exchange.at);
         self.pass(at)?;
         self.said(stream, &exchange.answer)?;
-        self.session.handle(self.clock.now(), Input::Received(stream, exchange.answer));
+        self.tell(Input::Received(stream, exchange.answer));
         Ok(())
     }
 
@@ -94,7 +98,8 @@ impl Simulation<'_> {
         let (answer, at) = match tracker.udp.answer(datagram) {
             UdpAnswer::Packet(packet, at) => (packet, at),
             UdpAnswer::Refused(packet, why) => {
-                self.refuse(RefusalAct::Refused, why);
+                let flow = Flow { initiator: local, responder: far };
+                self.refuse(Some(RunConnection::of_datagrams(flow)), RefusalAct::Refused, why);
                 (packet, None)
             }
             UdpAnswer::Silent | UdpAnswer::NotARequest(_) => return Ok(()),
@@ -105,15 +110,15 @@ impl Simulation<'_> {
         }
         let bytes = Bytes::from(answer.encode());
         self.recorder.datagram(self.clock.now(), far, local, &bytes)?;
-        self.session.handle(self.clock.now(), Input::Received(stream, bytes));
+        self.tell(Input::Received(stream, bytes));
         Ok(())
     }
 
     /// Notes what a tracker did not answer.
-    pub(super) fn refuse(&mut self, did: RefusalAct, why: String) {
+    pub(super) fn refuse(&mut self, connection: Option<RunConnection>, did: RefusalAct, why: String) {
         if self.refusals.len() < MOST_REFUSALS {
             let (by, nth) = (ReplayedEnd::Tracker, self.asked);
-            self.refusals.push(Refusal { by, stream: None, message: "request", nth, did, why });
+            self.refusals.push(Refusal { by, connection, message: "request", nth, did, why });
         }
     }
 }

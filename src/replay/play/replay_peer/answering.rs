@@ -15,6 +15,8 @@ impl ReplayPeer {
     pub(super) fn answer_metadata(&mut self, contents: &RecordedPieces, out: &mut Vec<Bytes>) {
         let mut requested: Vec<u32> = self.state.side(self.client()).metadata_requests().collect();
         requested.sort_unstable();
+        // The next time the peer speaks it goes on.
+        requested.truncate(MOST_ANSWERS);
         for piece in requested {
             match self.unsaid(|says| matches!(says, ScriptedKind::Metadata(said) if *said == piece)) {
                 Some(place) => {
@@ -102,5 +104,5 @@ impl ReplayPeer {
     }
 }
 
-/// How many requests for hashes are answered at once: each answer has up to 16 KiB.
+/// How many requests for metadata, and for hashes, are answered at once: each answer has up to 16 KiB.
 const MOST_ANSWERS: usize = 64;

@@ -8,7 +8,7 @@ use bittrace_protocol::wire::{
 };
 use bittrace_trace::rules::note_near_miss;
 
-use super::{MOST_REJECTIONS, MOST_REQUESTS, ReplayPeer};
+use super::{INFO_HASH, MOST_REJECTIONS, MOST_REQUESTS, ReplayPeer};
 use crate::play::client_role::ClientRole;
 use crate::play::precondition::Precondition;
 use crate::play::refusal::RefusalAct;
@@ -73,7 +73,8 @@ impl ReplayPeer {
             None if !last => return false,
             None | Some(false) => {}
         }
-        match judge_handshake(&self.received, Some(self.torrent), last) {
+        let torrent = self.torrent.all().find(|hash| self.received.get(INFO_HASH) == Some(&hash.0[..]));
+        match judge_handshake(&self.received, Some(torrent.unwrap_or(self.torrent.first)), last) {
             HandshakeVerdict::Right => {}
             HandshakeVerdict::NearMiss(layout) if last || self.received.len() >= layout.length() => {
                 self.garble_by(NearMiss::Handshake(layout));
@@ -91,7 +92,7 @@ impl ReplayPeer {
         }
         let handshake = self.received.split_to(HANDSHAKE_LENGTH);
         match Handshake::decode(&handshake) {
-            Ok(handshake) if handshake.info_hash != self.torrent => {
+            Ok(handshake) if !self.torrent.has(handshake.info_hash) => {
                 let why = format!("the handshake has another info_hash, {}", handshake.info_hash);
                 self.garble(why);
             }

@@ -457,3 +457,30 @@ fn a_block_that_goes_on_after_its_file_is_given_with_zeros() {
     assert!(exact.iter().any(|byte| *byte != 0));
     assert_eq!(contents.block(block(16_385)), None);
 }
+
+/// libtorrent downloaded a hybrid torrent by its hash of version 2: clients may call by either.
+#[test]
+fn a_client_of_a_hybrid_torrent_is_answered_by_the_hash_that_it_calls_by() {
+    let folder: PathBuf = [env!("CARGO_MANIFEST_DIR"), "../../captures"].iter().collect();
+    let file = std::fs::read(folder.join("hybrid-v2-hashes.torrent")).unwrap();
+    let torrent = std::sync::Arc::new(Metainfo::decode(&file).unwrap());
+    let options = TraceOptions { torrents: vec![torrent.clone()], ..TraceOptions::default() };
+    let reference = crate::Transcript::open(&folder.join("hybrid-v2-hashes.pcap"), options).unwrap();
+    let hashes = TorrentHashes::of(&torrent);
+    let (first, second) = (hashes.first, hashes.second.unwrap());
+    assert_eq!((reference.torrent, reference.hybrid), (Some(second), Some(hashes)));
+    let answer = |info_hash: InfoHash, last: u8| {
+        let conversation = reference.peers().next().unwrap();
+        let mut peer = ReplayPeer::of(hashes, conversation, ClientRole::Downloader);
+        let contents = RecordedPieces::of(&reference, &torrent);
+        let reserved = [0, 0, 0, 0, 0, 0x10, 0, last];
+        let id = b"-XX0000-abcdefghijkl";
+        peer.hear(&[&b"\x13BitTorrent protocol"[..], &reserved, &info_hash.0, id].concat());
+        assert_eq!(peer.garbled, None);
+        let (said, _) = peer.speak(&contents).unwrap();
+        InfoHash(said[0][28..48].try_into().unwrap())
+    };
+    assert_eq!(answer(second, 5), second);
+    // One that offers version 2 gets it, and another gets back what it called by (BEP 52, "Upgrade Path").
+    assert_eq!((answer(first, 0x15), answer(first, 5)), (second, first));
+}

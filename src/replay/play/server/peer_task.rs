@@ -19,6 +19,7 @@ use crate::play::fault::{Act, FaultInjector};
 use crate::play::played_connection::PlayedConnection;
 use crate::play::precondition::Precondition;
 use crate::play::refusal::Refusal;
+use crate::play::run_connection::RunConnection;
 
 /// Plays a recorded peer on a connection to its end.
 pub(super) async fn play(
@@ -32,7 +33,7 @@ pub(super) async fn play(
     let mut guard = Guard {
         shared: shared.clone(),
         far: recorded.0,
-        stream: line.stream,
+        connection: line.connection(),
         peer,
         end: PeerRunEnd::Open,
         disturber,
@@ -83,7 +84,9 @@ pub(super) async fn play(
                 let heard = guard.peer.hear(&buffer[..count]);
                 heard.keys.iter().for_each(|key| line.key(&shared, key));
                 if !heard.send.is_empty() {
-                    line.far_says(&shared, &heard.send);
+                    if !line.far_says(&shared, &heard.send) {
+                        break PeerRunEnd::ByFarEnd;
+                    }
                     if stream.write_all(&heard.send).await.is_err() {
                         break PeerRunEnd::Reset;
                     }
@@ -128,7 +131,9 @@ async fn say(
     for act in acts {
         match act {
             Act::Write(bytes) => {
-                line.far_says(shared, &bytes);
+                if !line.far_says(shared, &bytes) {
+                    return Ok(false);
+                }
                 stream.write_all(&bytes).await?;
                 if alone {
                     // So that what is by itself is also read by itself, as far as the system lets it.
@@ -146,7 +151,7 @@ async fn say(
 struct Guard {
     shared: Rc<RefCell<Shared>>,
     far: SocketAddr,
-    stream: StreamId,
+    connection: RunConnection,
     peer: PlayedConnection,
     end: PeerRunEnd,
     disturber: Option<FaultInjector>,
@@ -172,11 +177,11 @@ impl Drop for Guard {
             ));
         }
         for refusal in self.peer.peer.refusals() {
-            shared.keep(Refusal { stream: Some(self.stream.0), ..refusal });
+            shared.keep(Refusal { connection: Some(self.connection), ..refusal });
         }
         let play = PeerRun {
             far: self.far,
-            stream: self.stream.0,
+            connection: self.connection,
             // Usually the client connects again after such a connection.
             missed: if matches!(self.end, PeerRunEnd::Garbled(_)) {
                 Vec::new()

@@ -3,14 +3,18 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use bittrace_protocol::Timestamp;
 use bittrace_protocol::mse::MseKey;
 use bittrace_trace::{Direction, Flow, StreamClosing, StreamId, StreamOpening, Transport};
 
 use super::state::Shared;
+use crate::play::run_connection::RunConnection;
 
 /// A connection in the recording.
 pub(super) struct RecordedStream {
-    pub(super) stream: StreamId,
+    /// Its number in the recorder.
+    stream: StreamId,
+    opened: Timestamp,
     flow: Flow,
     /// The direction in which the client sends.
     client: Direction,
@@ -29,13 +33,18 @@ impl RecordedStream {
         let mut shared = shared.borrow_mut();
         let stream = StreamId(shared.streams);
         shared.streams += 1;
+        let now = shared.now();
         if transport == Transport::Tcp {
-            let now = shared.now();
             let opened = shared.recorder.opened(now, stream, flow, StreamOpening::Syn);
             let opened = opened.and_then(|()| shared.recorder.established(now, stream));
             shared.note(opened);
         }
-        Self { stream, flow, client, transport }
+        Self { stream, opened: now, flow, client, transport }
+    }
+
+    /// What finds it in the recording.
+    pub(super) const fn connection(&self) -> RunConnection {
+        RunConnection { flow: self.flow, transport: self.transport, opened: self.opened }
     }
 
     /// Records bytes of the client; whether the client may go on.
@@ -55,11 +64,16 @@ impl RecordedStream {
         shared.note(written);
     }
 
-    pub(super) fn far_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) {
+    /// Records bytes of the far end; whether they may be sent.
+    pub(super) fn far_says(&self, shared: &Rc<RefCell<Shared>>, bytes: &[u8]) -> bool {
+        if !shared.borrow_mut().goes_on() {
+            return false;
+        }
         self.say(shared, self.client.reverse(), bytes);
+        true
     }
 
-    pub(super) fn say(&self, shared: &Rc<RefCell<Shared>>, direction: Direction, bytes: &[u8]) {
+    fn say(&self, shared: &Rc<RefCell<Shared>>, direction: Direction, bytes: &[u8]) {
         let mut shared = shared.borrow_mut();
         if self.transport == Transport::Tcp {
             let now = shared.now();

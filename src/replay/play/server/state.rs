@@ -19,28 +19,38 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::spawn_local;
 
 use super::recorded_stream::RecordedStream;
+use super::run_bounds::{CountedWriter, RunBounds};
 use super::utp_port::UtpOrder;
 use super::{ClientStatus, PeerRun, ServeOptions, beside, call_client};
+use crate::model::torrent_hashes::TorrentHashes;
 use crate::model::transcript::{Conversation, Transcript};
 use crate::play::fault::{FaultInjector, InjectedFault};
 use crate::play::pieces::RecordedPieces;
 use crate::play::played_connection::PlayedConnection;
 use crate::play::refusal::{MOST_REFUSALS, Refusal, RefusalAct, ReplayedEnd};
+use crate::play::replay_nodes::ReplayNodes;
 use crate::play::replay_tracker::Topic;
 use crate::play::replay_udp_tracker::{UdpAnswer, UdpTopic};
 use crate::play::replayed_trackers::{ReplayedTracker, TrackerScheme};
 use crate::play::rewrite::recast_answer;
+use crate::play::run_connection::RunConnection;
 
 pub(super) struct Shared {
     pub(super) torrent: Arc<Metainfo>,
     pub(super) contents: RecordedPieces,
     pub(super) options: ServeOptions,
-    pub(super) recorder: Recorder<Box<dyn Write>>,
+    pub(super) recorder: Recorder<CountedWriter<Box<dyn Write>>>,
+    pub(super) bounds: RunBounds,
     pub(super) failed: Option<io::Error>,
     pub(super) streams: u32,
-    /// How many bytes the client has sent.
-    pub(super) heard: u64,
     pub(super) trackers: Vec<ReplayedTracker>,
+    /// The recorded nodes of the DHT, and where they are now.
+    pub(super) nodes: ReplayNodes,
+    pub(super) node_places: BTreeMap<SocketAddr, SocketAddr>,
+    /// From where the client asked a node first, and when.
+    pub(super) dht_client: Option<(SocketAddr, Instant)>,
+    /// When the client of the reference asked a node first.
+    pub(super) dht_began: Timestamp,
     /// How many answers of trackers over UDP came before the one that is lost, and it.
     pub(super) lost: u32,
     /// The recorded addresses of peers that listen here, and where.
@@ -132,13 +142,13 @@ impl Shared {
     /// Notes what the tracker did not answer.
     pub(super) fn refuse(
         &mut self,
-        stream: Option<u32>,
+        connection: Option<RunConnection>,
         message: &'static str,
         nth: u32,
         did: RefusalAct,
         why: String,
     ) {
-        self.keep(Refusal { by: ReplayedEnd::Tracker, stream, message, nth, did, why });
+        self.keep(Refusal { by: ReplayedEnd::Tracker, connection, message, nth, did, why });
     }
 
     /// The far end of a recorded conversation on a connection that begins now, and the connection in the recording.
@@ -158,7 +168,16 @@ impl Shared {
     /// The far end of a recorded conversation.
     fn peer(&self, conversation: &Conversation) -> PlayedConnection {
         let draw = MseDraw::new(self.options.secret, self.streams);
-        PlayedConnection::of(self.torrent.info_hash, conversation, self.options.role, draw)
+        let hashes = TorrentHashes::of(&self.torrent);
+        let mut played = PlayedConnection::of(hashes, conversation, self.options.role, draw);
+        let far = conversation.far();
+        // Its node is told of only where it is at the address at which the client sees the peer.
+        let here = self.places.get(&far).map(SocketAddr::ip);
+        played.peer.move_node(|port| {
+            let node = self.node_places.get(&SocketAddr::new(far.ip(), port))?;
+            (here == Some(node.ip())).then_some(node.port())
+        });
+        played
     }
 
     /// Notes that a connection is over another transport than in the reference.
@@ -235,21 +254,45 @@ impl Shared {
         listens: SocketAddr,
         reference: &Rc<Transcript>,
     ) {
-        if self.client.is_none() && listens.port() != 0 && event != Some(Event::Stopped) {
-            self.client = Some(listens);
-            spawn_local(call_client(listens, reference.clone(), this.clone()));
+        if event != Some(Event::Stopped) {
+            self.client_listens(this, listens, reference);
         }
         self.sign(|signs| signs.announced.push(event));
     }
 
+    /// Notes where the client listens, the first time; the peers that call it do so.
+    pub(super) fn client_listens(
+        &mut self,
+        this: &Rc<RefCell<Self>>,
+        listens: SocketAddr,
+        reference: &Rc<Transcript>,
+    ) {
+        if self.client.is_none() && listens.port() != 0 {
+            self.client = Some(listens);
+            spawn_local(call_client(listens, reference.clone(), this.clone()));
+        }
+    }
+
     /// Counts bytes of the client; whether the client may go on.
     pub(super) fn hears(&mut self, count: usize) -> bool {
-        self.heard += count as u64;
-        let most = MOST_HEARD + 2 * self.torrent.total();
-        if self.heard > most {
-            self.remark(format!("the client sent more than {} MiB: its connections were closed", most >> 20));
+        self.bounds.hear(count);
+        self.goes_on()
+    }
+
+    /// Counts a connection; whether the client may have it.
+    pub(super) fn takes_connection(&mut self) -> bool {
+        self.bounds.connect();
+        self.goes_on()
+    }
+
+    /// Whether the run has taken less than it may. Else that is noted, and connections are closed.
+    pub(super) fn goes_on(&mut self) -> bool {
+        let Some(bound) = self.bounds.reached() else { return true };
+        if !self.signs.borrow().is_exhausted {
+            self.remark(bound.describe());
+            self.sign(|signs| signs.is_exhausted = true);
         }
-        self.heard <= most
+        false
     }
 
     /// Notes something that is worth knowing, once.
@@ -283,11 +326,15 @@ impl Shared {
         true
     }
 
-    /// Records a datagram to the client.
-    pub(super) fn sends_datagram(&mut self, own: SocketAddr, client: SocketAddr, bytes: &[u8]) {
+    /// Records a datagram to the client; whether it may be sent.
+    pub(super) fn sends_datagram(&mut self, own: SocketAddr, client: SocketAddr, bytes: &[u8]) -> bool {
+        if !self.goes_on() {
+            return false;
+        }
         let now = self.now();
         let recorded = self.recorder.datagram(now, own, client, bytes);
         self.note(recorded);
+        true
     }
 
     /// The answer to a datagram to the tracker at this place; both are recorded. `None` where the tracker does not answer.
@@ -305,17 +352,18 @@ impl Shared {
         let packet = decode_request(bytes).ok();
         let topic = packet.as_ref().and_then(UdpTopic::of);
         let (message, nth) = shared.asked.count_datagram(topic);
+        let here = Some(RunConnection::of_datagrams(Flow { initiator: client, responder: own }));
         let is_there = place < shared.trackers.len();
         // A request for another torrent uses up no recorded answer.
         if let Some(Packet::AnnounceRequest(announce)) = &packet
-            && announce.info_hash != shared.torrent.info_hash
+            && !shared.torrent.goes_by(announce.info_hash)
         {
             let (other, ours) = (announce.info_hash, shared.torrent.info_hash);
             let why = format!("its info_hash {other} is not the reference's, {ours}");
-            shared.refuse(None, message, nth, RefusalAct::Refused, why);
+            shared.refuse(here, message, nth, RefusalAct::Refused, why);
             let message = b"this is not the torrent of the capture".to_vec();
             let error = Packet::Error { transaction_id: announce.transaction_id, message };
-            return Some(shared.answers_datagram((own, client), &error));
+            return shared.answers_datagram((own, client), &error);
         }
         let answer = shared.trackers.get_mut(place).map(|tracker| tracker.udp.answer(bytes));
         let refused = matches!(answer, Some(UdpAnswer::Refused(..)));
@@ -334,17 +382,17 @@ impl Shared {
                 packet
             }
             (Some(UdpAnswer::Refused(packet, why)), _) => {
-                shared.refuse(None, message, nth, RefusalAct::Refused, why);
+                shared.refuse(here, message, nth, RefusalAct::Refused, why);
                 packet
             }
             (Some(UdpAnswer::NotARequest(error)), _) => {
                 let why = format!("it is not a request over UDP: {}", wanted_at(error.offset, error.wanted));
-                shared.refuse(None, message, nth, RefusalAct::LeftUnanswered, why);
+                shared.refuse(here, message, nth, RefusalAct::LeftUnanswered, why);
                 return None;
             }
             _ if is_there && shared.trackers[place].is_asked(TrackerScheme::Udp) => {
                 let why = "the reference has no response to such a request".to_owned();
-                shared.refuse(None, message, nth, RefusalAct::LeftUnanswered, why);
+                shared.refuse(here, message, nth, RefusalAct::LeftUnanswered, why);
                 return None;
             }
             (_, Some(packet)) => {
@@ -356,14 +404,17 @@ impl Shared {
             (_, None) => return None,
         };
         let answer = shared.recast_packet(answer, topic);
-        Some(shared.answers_datagram((own, client), &answer))
+        shared.answers_datagram((own, client), &answer)
     }
 
-    /// Records the datagram that a tracker sends.
-    fn answers_datagram(&mut self, (own, client): (SocketAddr, SocketAddr), packet: &Packet) -> Vec<u8> {
+    /// The datagram that a tracker sends, recorded; `None` where it may send none.
+    fn answers_datagram(
+        &mut self,
+        (own, client): (SocketAddr, SocketAddr),
+        packet: &Packet,
+    ) -> Option<Vec<u8>> {
         let bytes = packet.encode();
-        self.sends_datagram(own, client, &bytes);
-        bytes
+        self.sends_datagram(own, client, &bytes).then_some(bytes)
     }
 
     /// A recorded answer with the peers where they are now.
@@ -389,12 +440,12 @@ impl Shared {
         }
     }
 
-    /// The answer to a request to the tracker at this place, which came on this connection of the recording.
+    /// The answer to a request to the tracker at this place, which came on this connection.
     pub(super) fn answer(
         this: &Rc<RefCell<Self>>,
         place: usize,
         bytes: &[u8],
-        stream: u32,
+        connection: RunConnection,
         client: SocketAddr,
         reference: &Rc<Transcript>,
     ) -> Vec<u8> {
@@ -404,7 +455,7 @@ impl Shared {
         let (message, nth) = shared.asked.count(kind.as_ref());
         // `reason` is what the client is told, `why` what its author is told.
         let refuse = |shared: &mut Self, reason: &str, why: String| {
-            shared.refuse(Some(stream), message, nth, RefusalAct::Refused, why);
+            shared.refuse(Some(connection), message, nth, RefusalAct::Refused, why);
             let body = format!("d14:failure reason{}:{reason}e", reason.len());
             encode_response(200, "OK", &[("Connection", "close")], body.as_bytes())
         };
@@ -420,7 +471,7 @@ impl Shared {
             return refuse(&mut shared, "info_hash is missing or malformed", why);
         }
         if let Some(RequestKind::Announce(announce)) = &kind {
-            if announce.info_hash != shared.torrent.info_hash {
+            if !shared.torrent.goes_by(announce.info_hash) {
                 let why = format!(
                     "its info_hash {} is not the reference's, {}",
                     announce.info_hash, shared.torrent.info_hash
@@ -453,9 +504,6 @@ impl Shared {
         recast_answer(&answer, &|recorded| places.get(&recorded).copied(), &more)
     }
 }
-
-/// How many bytes a client may send in addition to twice the content: no client needs more, and all of them are kept.
-const MOST_HEARD: u64 = 32 << 20;
 
 /// How many bytes the recording takes for a datagram beside its own.
 const RECORDED_WITH: usize = 60;

@@ -66,6 +66,9 @@ async fn answer_client(
     shared: Rc<RefCell<Shared>>,
 ) {
     let Ok(own) = stream.local_addr() else { return };
+    if !shared.borrow_mut().takes_connection() {
+        return;
+    }
     let flow = Flow { initiator: client, responder: own };
     let line = RecordedStream::open(&shared, flow, Direction::FromInitiator, Transport::Tcp);
     let patience = shared.borrow().options.patience;
@@ -73,7 +76,7 @@ async fn answer_client(
         let mut shared = shared.borrow_mut();
         shared.asked.requests += 1;
         let nth = shared.asked.requests;
-        shared.refuse(Some(line.stream.0), "request", nth, did, why.to_owned());
+        shared.refuse(Some(line.connection()), "request", nth, did, why.to_owned());
     };
     let (mut asked, mut buffer, mut complained) = (Vec::new(), vec![0; READ], false);
     loop {
@@ -101,8 +104,11 @@ async fn answer_client(
             match frame_request(&asked) {
                 Framing::Complete(length) => {
                     let request: Vec<u8> = asked.drain(..length).collect();
-                    let answer = Shared::answer(&shared, place, &request, line.stream.0, client, &reference);
-                    line.far_says(&shared, &answer);
+                    let answer =
+                        Shared::answer(&shared, place, &request, line.connection(), client, &reference);
+                    if !line.far_says(&shared, &answer) {
+                        return line.close(&shared, StreamClosing::Finished);
+                    }
                     // An answer ends its connection, and its headers say so.
                     if stream.write_all(&answer).await.is_err() || stream.shutdown().await.is_err() {
                         return line.close(&shared, StreamClosing::Reset);

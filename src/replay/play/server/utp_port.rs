@@ -155,9 +155,10 @@ impl UtpPort {
         while let Some(output) = self.mux.poll() {
             match output {
                 MuxOutput::Datagram(to, bytes, _) => {
-                    self.shared.borrow_mut().sends_datagram(self.own, to, &bytes);
-                    // What the system does not take is lost, and sent again.
-                    let _ = self.socket.send_to(&bytes, to).await;
+                    if self.shared.borrow_mut().sends_datagram(self.own, to, &bytes) {
+                        // What the system does not take is lost, and sent again.
+                        let _ = self.socket.send_to(&bytes, to).await;
+                    }
                 }
                 MuxOutput::Accepted(stream, client) => self.accept(stream, client),
                 MuxOutput::Opened(stream, _) => {
@@ -197,6 +198,9 @@ impl UtpPort {
 
     /// The client has connected to the peer.
     fn accept(&mut self, stream: SessionStreamId, client: SocketAddr) {
+        if !self.shared.borrow_mut().takes_connection() {
+            return self.mux.abort(stream);
+        }
         let carried = self.stream(stream);
         let Some(recorded) = Shared::next_connection(&self.shared, self.far) else { return };
         let Some(conversation) = self.reference.conversation(recorded) else { return };
