@@ -212,6 +212,30 @@ fn a_scenario_that_is_wrong_names_its_line() {
 }
 
 #[test]
+fn what_is_not_a_scenario_is_named_with_what_was_expected() {
+    let folder = scratch_folder();
+    let capture = bittrace_testing::captures::captures_folder().join("download-aria2.pcap");
+    std::fs::copy(capture, folder.path().join("net.pcap")).expect("a capture");
+    std::fs::write(folder.path().join("noise"), [0xff, 0, 0x80]).expect("a file");
+    std::fs::write(folder.path().join("net.json"), "{\"hosts\": []}\n").expect("a file");
+    let said = |file: &str| {
+        let (code, printed, errors) = bittrace(folder.path(), &["lab", "sim", file]);
+        assert_eq!((code, &*printed), (2, ""), "{errors}");
+        errors
+    };
+    let expected = "a scenario: expected text in TOML with [[peers]], as in examples/lab/one-seed.toml\n";
+    assert_eq!(said("noise"), format!("bittrace: noise: not {expected}"));
+    assert_eq!(said("."), format!("bittrace: .: a folder and not {expected}"));
+    let errors = said("net.pcap");
+    assert!(errors.starts_with(&format!("bittrace: net.pcap: not {expected}")), "{errors}");
+    assert!(errors.contains("bittrace analyze FILE reads captures"), "{errors}");
+    assert!(said("net.json").starts_with(&format!("bittrace: net.json: not {expected}")));
+    // What is nearly a scenario is told by its line.
+    std::fs::write(folder.path().join("swarm.toml"), "[[peers]]\ncount 5\n").expect("a file");
+    assert!(said("swarm.toml").starts_with("bittrace: swarm.toml:2: "), "{}", said("swarm.toml"));
+}
+
+#[test]
 fn tshark_counts_the_same_messages_and_finds_no_fault() {
     if !is_there("tshark") {
         return;
