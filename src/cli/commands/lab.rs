@@ -66,6 +66,10 @@ pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) 
         }
         None => (World::new(&scenario, options)?.run_while(|| !interrupted())?, None),
     };
+    if run.keys_left_out > 0 {
+        let without = counted(run.keys_left_out, "encrypted connection");
+        warn(common, &format!("the capture has as many keys as readers take: {without} cannot be read"));
+    }
     if let Some(file) = torrent {
         file.write(|out| out.write_all(&run.torrent))?;
     }
@@ -162,7 +166,7 @@ fn profiles(
         let trace = input::open(&folder.join(name), TraceOptions::default(), output)?;
         let learnt = infer_profile(&transcribe(trace, None, common)?, own_profile())?;
         let mut profile = learnt.profile;
-        // The network of the lab is plain.
+        // Nothing is encrypted unless the scenario says so.
         profile.encryption.policy = EncryptionPolicy::Off;
         profiles.insert(name.clone(), profile);
     }
