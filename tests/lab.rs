@@ -15,7 +15,7 @@ use bittrace_testing::command::{self, scratch_folder};
 use bittrace_testing::programs::is_there;
 use bittrace_testing::tracker::ScriptedTracker;
 use bittrace_testing::tshark;
-use bittrace_trace::{Body, Direction, Protocol, Record, Severity, Trace, TraceOptions};
+use bittrace_trace::{Body, Direction, Protocol, Record, Severity, Trace, TraceOptions, Transport};
 use serde_json::Value;
 
 const BITTRACE: &str = env!("CARGO_BIN_EXE_bittrace");
@@ -138,19 +138,72 @@ fn a_tracker_over_udp_names_the_same_hosts() {
         of_tracker.filter(|record| record.body.message() == message).count()
     };
     assert!(all.iter().all(|record| record.body.protocol() != Protocol::HttpTracker));
-    // Each of five hosts asks for a connection id, and begins; four have all in the end, and the last answer comes after the end.
+    // Each of five hosts asks for a connection id, and begins; four have all in the end, and the last says so after the end of the run.
     let counts = ["connect-request", "connect-response", "announce-request", "announce-response"].map(count);
-    assert_eq!(counts, [5, 5, 9, 8]);
+    assert_eq!(counts, [5, 5, 8, 8]);
     assert!(all.iter().all(|record| record.notes.iter().all(|note| note.rule.severity < Severity::Warn)));
     let (again, _) = simulated(&udp, &["--record", "net.pcapng"]);
     let capture =
         |folder: &tempfile::TempDir| std::fs::read(folder.path().join("net.pcapng")).expect("a capture");
     assert_eq!(capture(&again), capture(&folder));
-    std::fs::write(folder.path().join("none.toml"), "[tracker]\nkind = 'none'\n[[peers]]\n")
+    std::fs::write(folder.path().join("https.toml"), "[tracker]\nkind = 'https'\n[[peers]]\n")
         .expect("a scenario");
-    let (code, _, errors) = bittrace(folder.path(), &["lab", "sim", "none.toml"]);
+    let (code, _, errors) = bittrace(folder.path(), &["lab", "sim", "https.toml"]);
     assert_eq!(code, 2);
-    assert!(errors.contains("none.toml:2: unknown variant `none`, expected `http` or `udp`"), "{errors}");
+    let wanted = "https.toml:2: unknown variant `https`, expected one of `http`, `udp`, `none`";
+    assert!(errors.contains(wanted), "{errors}");
+}
+
+/// The capture of a kept scenario under this seed.
+fn capture_of(scenario: &str, seed: &str) -> (tempfile::TempDir, Vec<u8>) {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/lab");
+    let text = std::fs::read_to_string(examples.join(scenario)).expect("a scenario");
+    let (folder, _) = simulated(&text, &["--record", "net.pcapng", "--seed", seed]);
+    let bytes = std::fs::read(folder.path().join("net.pcapng")).expect("a capture");
+    (folder, bytes)
+}
+
+#[test]
+fn uses_of_utp_encryption_and_the_dht_repeat_byte_for_byte_and_are_read_whole() {
+    for (scenario, wanted) in [
+        ("encrypted.toml", vec![Protocol::Mse, Protocol::PeerWire]),
+        ("utp.toml", vec![Protocol::PeerWire]),
+        ("no-tracker.toml", vec![Protocol::Dht, Protocol::Lsd, Protocol::PeerWire]),
+    ] {
+        let (folder, bytes) = capture_of(scenario, "1");
+        assert!(capture_of(scenario, "1").1 == bytes, "{scenario} does not repeat");
+        assert!(capture_of(scenario, "2").1 != bytes, "{scenario} does not depend on its seed");
+        let all = records(&folder.path().join("net.pcapng"));
+        for protocol in wanted {
+            let count = all.iter().filter(|record| record.body.protocol() == protocol).count();
+            assert!(count > 0, "{scenario}: no message of {protocol:?}");
+        }
+        let carrier = if scenario == "utp.toml" { Transport::Utp } else { Transport::Tcp };
+        let peers = all.iter().filter(|record| record.body.protocol() == Protocol::PeerWire);
+        assert!(peers.into_iter().all(|record| record.transport == carrier), "{scenario}");
+        for record in &all {
+            // A connection over uTP may end within a block.
+            let is_cut = record.body.protocol() == Protocol::PeerWire
+                && !all.iter().any(|other| {
+                    (other.stream, other.direction) == (record.stream, record.direction)
+                        && other.offset > record.offset
+                });
+            let message = record.body.message();
+            let is_read = message != "gap" && (message != "opaque" || is_cut);
+            assert!(is_read, "{scenario}: {record:?}");
+            // A request that was written before the choke came waits for the block before it on the same connection.
+            let waited = || {
+                all.iter().any(|other| {
+                    (other.stream, other.direction) == (record.stream, record.direction)
+                        && other.body.message() == "piece"
+                        && other.frames.last() == record.frames.first()
+                })
+            };
+            let severe = record.notes.iter().find(|note| note.rule.severity >= Severity::Warn);
+            let severe = severe.filter(|note| note.rule.id != "bep3.request-while-choked" || !waited());
+            assert!(severe.is_none(), "{scenario}: {severe:?} {record:?}");
+        }
+    }
 }
 
 /// Over the wire a packet takes half a round trip: at the link of its receiver it is seen later than it left.
@@ -209,6 +262,30 @@ fn a_scenario_that_is_wrong_names_its_line() {
     let (code, printed, errors) = bittrace(folder.path(), &["lab", "sim", "wrong.toml"]);
     assert_eq!((code, &*printed), (2, ""));
     assert!(errors.starts_with("bittrace: wrong.toml:2: unknown field `upp`"), "{errors}");
+}
+
+#[test]
+fn what_is_not_a_scenario_is_named_with_what_was_expected() {
+    let folder = scratch_folder();
+    let capture = bittrace_testing::captures::captures_folder().join("download-aria2.pcap");
+    std::fs::copy(capture, folder.path().join("net.pcap")).expect("a capture");
+    std::fs::write(folder.path().join("noise"), [0xff, 0, 0x80]).expect("a file");
+    std::fs::write(folder.path().join("net.json"), "{\"hosts\": []}\n").expect("a file");
+    let said = |file: &str| {
+        let (code, printed, errors) = bittrace(folder.path(), &["lab", "sim", file]);
+        assert_eq!((code, &*printed), (2, ""), "{errors}");
+        errors
+    };
+    let expected = "a scenario: expected text in TOML with [[peers]], as in examples/lab/one-seed.toml\n";
+    assert_eq!(said("noise"), format!("bittrace: noise: not {expected}"));
+    assert_eq!(said("."), format!("bittrace: .: a folder and not {expected}"));
+    let errors = said("net.pcap");
+    assert!(errors.starts_with(&format!("bittrace: net.pcap: not {expected}")), "{errors}");
+    assert!(errors.contains("bittrace analyze FILE reads captures"), "{errors}");
+    assert!(said("net.json").starts_with(&format!("bittrace: net.json: not {expected}")));
+    // What is nearly a scenario is told by its line.
+    std::fs::write(folder.path().join("swarm.toml"), "[[peers]]\ncount 5\n").expect("a file");
+    assert!(said("swarm.toml").starts_with("bittrace: swarm.toml:2: "), "{}", said("swarm.toml"));
 }
 
 #[test]

@@ -8,6 +8,7 @@ use bittrace_trace::TraceError;
 use clap::Parser;
 
 use crate::args::{Arguments, Common};
+use crate::commands::lab::NotAScenario;
 use crate::file_kind::{FileKind, is_magnet_link};
 use crate::print::printable::printable;
 
@@ -57,6 +58,9 @@ pub(crate) fn is_closed_pipe(error: &anyhow::Error) -> bool {
 fn hint(error: &anyhow::Error) -> Option<String> {
     if let Some(client::Error::NotATorrent { name, .. }) = error.downcast_ref() {
         return Some(FileKind::of_path(Path::new(name))?.advice());
+    }
+    if let Some(NotAScenario { path }) = error.downcast_ref() {
+        return Some(FileKind::of_path(path)?.advice());
     }
     if let Some(client::Error::OtherScheme { url }) = error.downcast_ref() {
         return is_magnet_link(url).then(|| FileKind::MagnetLink.advice());

@@ -400,6 +400,7 @@ impl Driver {
                         let _ = connection.said.send(bytes);
                     }
                 }
+                Output::Said(..) => {}
                 Output::Secret(stream, key) => {
                     let ends = self.connections.get(&stream).map(|connection| connection.ends);
                     if let Err(error) = self.keys.keep(now, &key, ends.unwrap_or_default()) {

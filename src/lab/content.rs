@@ -16,6 +16,8 @@ use crate::scenario::TorrentPlan;
 pub struct Content {
     /// The torrent.
     pub metainfo: Arc<Metainfo>,
+    /// The same for hosts that ask no tracker.
+    pub(crate) untracked: Arc<Metainfo>,
     /// The torrent file.
     pub torrent: Bytes,
     /// The numbers of all blocks.
@@ -53,7 +55,12 @@ impl Content {
             }
             torrent.raw("info", &info);
         }));
-        Ok(Self { metainfo: Arc::new(Metainfo::decode(&torrent)?), torrent, row, piece_length })
+        let metainfo = Arc::new(Metainfo::decode(&torrent)?);
+        let untracked = match announce {
+            Some(_) => Arc::new(Metainfo::decode_info(&info)?),
+            None => metainfo.clone(),
+        };
+        Ok(Self { metainfo, untracked, torrent, row, piece_length })
     }
 
     /// The bytes of a part of a piece, shared where the part lies in one block.

@@ -1,10 +1,12 @@
 //! The link of a host: a server of fixed rate up, and one down. What waits to go up is served fairly among the streams of the
-//! host.
+//! host; its datagrams wait in one queue, which takes turns with all streams together.
 
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bittrace_protocol::Timestamp;
+use bittrace_protocol::utp::Fragment;
 use bytes::Bytes;
 use smallvec::SmallVec;
 
@@ -21,6 +23,22 @@ pub(crate) struct Uplink {
     bulk: VecDeque<EndId>,
     /// What is being sent.
     pub(crate) serving: Option<Serving>,
+    datagrams: VecDeque<Datagram>,
+    datagram_bytes: usize,
+    /// The datagram that is being sent, in place of bytes of streams.
+    pub(crate) datagram: Option<Datagram>,
+    /// How many bytes more datagrams have sent than streams, while both had something.
+    lead: isize,
+}
+
+/// A datagram as its sender hands it to the network.
+#[derive(Debug, Clone)]
+pub(crate) struct Datagram {
+    pub(crate) from: SocketAddr,
+    pub(crate) to: SocketAddr,
+    pub(crate) bytes: Bytes,
+    /// Whether it may be cut on its way.
+    pub(crate) fragment: Fragment,
 }
 
 /// Bytes that leave together: those of one stream, or the small messages of several that fill a packet.
@@ -44,7 +62,63 @@ pub(crate) fn byte_count(parts: &[Part]) -> usize {
 
 impl Uplink {
     pub(crate) const fn new(rate: ByteRate) -> Self {
-        Self { rate, sparse: VecDeque::new(), bulk: VecDeque::new(), serving: None }
+        Self {
+            rate,
+            sparse: VecDeque::new(),
+            bulk: VecDeque::new(),
+            serving: None,
+            datagrams: VecDeque::new(),
+            datagram_bytes: 0,
+            datagram: None,
+            lead: 0,
+        }
+    }
+
+    /// Whether it sends nothing now.
+    pub(crate) const fn is_free(&self) -> bool {
+        self.serving.is_none() && self.datagram.is_none()
+    }
+
+    /// Adds a datagram to those that wait; whether there was room for it. So many bytes have room as are sent in this time, and
+    /// [`LEAST_QUEUE`] at least.
+    pub(crate) fn queue_datagram(&mut self, datagram: Datagram, most: Duration) -> bool {
+        let room = (self.rate.0 * most.as_secs_f64()).max(LEAST_QUEUE as f64);
+        let count = datagram.bytes.len();
+        if self.rate.0.is_finite() && (self.datagram_bytes + count) as f64 > room {
+            return false;
+        }
+        self.datagram_bytes += count;
+        self.datagrams.push_back(datagram);
+        true
+    }
+
+    /// The datagram that leaves next, where it is the turn of datagrams.
+    pub(crate) fn next_datagram(&mut self) -> Option<Datagram> {
+        let alone = self.sparse.is_empty() && self.bulk.is_empty();
+        if self.datagrams.is_empty() || alone {
+            self.lead = 0;
+        } else if self.lead > 0 {
+            return None;
+        }
+        let datagram = self.datagrams.pop_front()?;
+        self.datagram_bytes -= datagram.bytes.len();
+        if !alone {
+            self.lead += datagram.bytes.len() as isize;
+        }
+        Some(datagram)
+    }
+
+    /// Streams have had their turn, with so many bytes.
+    pub(crate) fn served_streams(&mut self, count: usize) {
+        if !self.datagrams.is_empty() {
+            self.lead -= count as isize;
+        }
+    }
+
+    /// Nothing more is sent of what waits.
+    pub(crate) fn drop_datagrams(&mut self) {
+        self.datagrams.clear();
+        self.datagram_bytes = 0;
     }
 
     /// A stream that had nothing to send has so many bytes.
@@ -95,6 +169,9 @@ impl Downlink {
     }
 }
 
+/// Datagrams that may wait before any link: ten packets, as routers of slow links have room for.
+const LEAST_QUEUE: usize = 15_000;
+
 /// What a stream sends in one turn.
 pub(crate) const QUANTUM: usize = 16 * 1024;
 
@@ -104,6 +181,51 @@ pub(crate) const SPARSE: usize = 1448;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use bittrace_protocol::session::SessionStreamId;
+
+    use crate::network::{Connections, Side};
+
+    fn datagram(count: usize) -> Datagram {
+        let end = SocketAddr::from(([10, 1, 0, 1], 6881));
+        Datagram { from: end, to: end, bytes: vec![0; count].into(), fragment: Fragment::Allowed }
+    }
+
+    #[test]
+    fn what_a_queue_has_no_room_for_is_lost() {
+        let mut up = Uplink::new(ByteRate(100_000.0));
+        let most = Duration::from_millis(200);
+        let kept = (0..20).filter(|_| up.queue_datagram(datagram(1400), most)).count();
+        // 20,000 bytes.
+        assert_eq!(kept, 14);
+        assert!(up.next_datagram().is_some() && up.queue_datagram(datagram(1400), most));
+        // A link without a limit has no queue.
+        let mut up = Uplink::new(ByteRate::INFINITE);
+        assert!((0..1000).all(|_| up.queue_datagram(datagram(1400), most)));
+    }
+
+    #[test]
+    fn datagrams_and_streams_take_turns_by_bytes() {
+        let mut up = Uplink::new(ByteRate(1e6));
+        let host = |number| (number, SessionStreamId(0), SocketAddr::from(([10, 1, 0, 1], 6881)));
+        let connection = Connections::default().insert(host(1), host(2), Duration::ZERO, 1e6);
+        let end = EndId { connection, side: Side::Initiator };
+        (0..40).for_each(|_| assert!(up.queue_datagram(datagram(1000), Duration::from_secs(1))));
+        let mut sent = (0, 0);
+        for _ in 0..30 {
+            if up.bulk.is_empty() {
+                up.go_on(end);
+            }
+            match up.next_datagram() {
+                Some(datagram) => sent.0 += datagram.bytes.len(),
+                None => {
+                    up.next();
+                    up.served_streams(8000);
+                    sent.1 += 8000;
+                }
+            }
+        }
+        assert!(sent.0.abs_diff(sent.1) <= 8000, "{sent:?}");
+    }
 
     #[test]
     fn bytes_down_queue_behind_each_other_and_time_frees_the_link() {

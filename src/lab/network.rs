@@ -98,10 +98,6 @@ pub(crate) struct End {
     pub(crate) coming: usize,
     /// What it has said.
     pub(crate) talk: Talk,
-    /// The time of its unchoking that is counted.
-    pub(crate) counted_unchoking: Duration,
-    /// Whether its interest is counted.
-    pub(crate) interest_counted: bool,
 }
 
 impl End {
@@ -121,8 +117,6 @@ impl End {
             under_way: VecDeque::new(),
             coming: 0,
             talk: Talk::new(),
-            counted_unchoking: Duration::ZERO,
-            interest_counted: false,
         }
     }
 

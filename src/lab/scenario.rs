@@ -16,7 +16,10 @@ mod peers;
 mod script;
 mod units;
 
-pub use peers::{Arrival, Behaviour, Client, Departure, PeerGroup, PickerPlan, Role};
+pub use peers::{
+    Arrival, Behaviour, Client, Departure, Discovery, EncryptionPlan, PeerGroup, PickerPlan, Role,
+    TransportPlan,
+};
 pub use script::{Action, Hosts, Relation, Rule, ScriptedEvent};
 pub use units::{ByteCount, ByteRate, Span, SpanRange};
 
@@ -39,6 +42,9 @@ pub struct Scenario {
     /// The hosts, in groups of equal ones.
     #[serde(default)]
     pub peers: Vec<PeerGroup>,
+    /// The nodes of the DHT that are nothing else.
+    #[serde(default)]
+    pub dht: DhtPlan,
     /// What all links have in common.
     #[serde(default)]
     pub link: LinkPlan,
@@ -103,15 +109,40 @@ pub enum TrackerKind {
     Http,
     /// UDP (BEP 15).
     Udp,
+    /// There is no tracker: the torrent names none.
+    None,
+}
+
+impl TrackerKind {
+    /// How URLs of such a tracker begin; `None` where there is none.
+    pub const fn scheme(self) -> Option<&'static str> {
+        match self {
+            Self::Http => Some("http"),
+            Self::Udp => Some("udp"),
+            Self::None => None,
+        }
+    }
+}
+
+/// The nodes of the DHT that are nothing else.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DhtPlan {
+    /// How many: a group of hosts that is called `dht`.
+    pub nodes: u32,
 }
 
 /// What all links have in common.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LinkPlan {
-    /// The share of packets that are lost.
+    /// The share of packets that are lost. TCP is slower for it; datagrams do not come.
     pub loss: f64,
-    /// How long bytes may wait before a link down: then senders slow down.
+    /// The share of datagrams that others overtake: they come up to 50 ms late.
+    pub reorder: f64,
+    /// The share of datagrams that come twice.
+    pub duplicate: f64,
+    /// How long bytes may wait before a link: then senders over TCP slow down, and datagrams are lost.
     pub queue: Span,
     /// The bytes of a packet, headers included.
     pub mtu: u32,
@@ -119,7 +150,7 @@ pub struct LinkPlan {
 
 impl Default for LinkPlan {
     fn default() -> Self {
-        Self { loss: 0.0, queue: Span(Duration::from_millis(200)), mtu: 1500 }
+        Self { loss: 0.0, reorder: 0.0, duplicate: 0.0, queue: Span(Duration::from_millis(200)), mtu: 1500 }
     }
 }
 
@@ -177,6 +208,9 @@ impl Scenario {
             LabError::Scenario { line, what: error.message().trim_end_matches('\n').replace('\n', ", ") }
         })?;
         text.clone_into(&mut scenario.text);
+        if scenario.dht.nodes > 0 {
+            scenario.peers.push(PeerGroup::of_dht_nodes(scenario.dht.nodes));
+        }
         scenario.name_groups();
         scenario.check().map_err(LabError::Unfit)?;
         Ok(scenario)
@@ -229,8 +263,11 @@ impl Scenario {
         if self.peers.len() > MOST_GROUPS {
             return Err(format!("a scenario has {MOST_GROUPS} groups of peers at the most"));
         }
-        if !(0.0..1.0).contains(&self.link.loss) {
-            return Err("loss is a share from 0 to less than 1".to_owned());
+        let LinkPlan { loss, reorder, duplicate, .. } = self.link;
+        for (name, share) in [("loss", loss), ("reorder", reorder), ("duplicate", duplicate)] {
+            if !(0.0..1.0).contains(&share) {
+                return Err(format!("{name} is a share from 0 to less than 1"));
+            }
         }
         if !(576..=65_535).contains(&self.link.mtu) {
             return Err("mtu is from 576 to 65,535 bytes".to_owned());
@@ -240,7 +277,16 @@ impl Scenario {
                 return Err(format!("two groups of peers are called {}", group.name));
             }
             group.check().map_err(|what| format!("peers {}: {what}", group.name))?;
+            let asks = group.discover.as_ref().is_some_and(|ways| ways.contains(&Discovery::Tracker));
+            if asks && self.tracker.kind == TrackerKind::None {
+                return Err(format!("peers {}: there is no tracker to discover peers by", group.name));
+            }
         }
+        self.check_names()
+    }
+
+    /// Whether all numbers and hosts are known that rules, events and poison name.
+    fn check_names(&self) -> Result<(), String> {
         if self.events.len() > MOST_EVENTS || self.expect.len() > MOST_EVENTS {
             return Err(format!("a scenario has {MOST_EVENTS} events and {MOST_EVENTS} rules at the most"));
         }
@@ -263,10 +309,13 @@ impl Scenario {
                 return Err(format!("events: no host is called {}", hosts.0));
             }
         }
-        if let Some(named) = &self.tracker.poison
-            && !names.iter().any(|name| Hosts(named.clone()).has(name))
-        {
-            return Err(format!("tracker: no host is called {named}"));
+        let by_groups = self.peers.iter().map(|group| (group.name.as_str(), &group.poison));
+        for (who, poison) in std::iter::once(("tracker", &self.tracker.poison)).chain(by_groups) {
+            if let Some(named) = poison
+                && !names.iter().any(|name| Hosts(named.clone()).has(name))
+            {
+                return Err(format!("{who}: no host is called {named}"));
+            }
         }
         Ok(())
     }

@@ -82,6 +82,8 @@ pub struct GroupSummary {
     pub jain: Option<f64>,
     /// How many times its hosts were dialled.
     pub dials: u64,
+    /// How many datagrams were sent to its hosts.
+    pub datagrams: u64,
     /// How many times its hosts were banned for blocks of pieces that failed their hash.
     pub bans: u64,
 }
@@ -113,6 +115,7 @@ impl GroupSummary {
             used: used(hosts()),
             jain: jain(rates),
             dials: run.dials[number],
+            datagrams: run.datagrams[number],
             bans: run.bans[number],
         }
     }
@@ -216,6 +219,7 @@ const NUMBERS_OF_GROUPS: &[Number<GroupSummary>] = &[
     ("used", |group| group.used),
     ("jain", |group| group.jain),
     ("dials", |group| Some(group.dials as f64)),
+    ("datagrams", |group| Some(group.datagrams as f64)),
     ("bans", |group| Some(group.bans as f64)),
 ];
 

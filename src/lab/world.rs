@@ -7,13 +7,14 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bittrace_protocol::Timestamp;
+use bittrace_protocol::dht::DhtInput;
 use bittrace_protocol::session::{CloseReason, Input, SessionStreamId};
 use rustc_hash::FxHashMap;
 
 use crate::LabError;
 use crate::content::Content;
 use crate::network::{ConnectionId, Connections, EndId, HostId, window_under_loss};
-use crate::scenario::{Hosts, Scenario, StopWhen, TrackerKind};
+use crate::scenario::{Hosts, Scenario, StopWhen};
 use crate::tracker::Tracker;
 
 mod datagrams;
@@ -82,7 +83,7 @@ enum What {
     Join(HostId),
     /// A host goes, and says so.
     Leave(HostId),
-    /// A session wanted to be told that time has passed.
+    /// A client wanted to be told that time has passed.
     Wake(HostId),
     /// A connection is open for the end that opened it.
     Opened(ConnectionId),
@@ -100,7 +101,7 @@ enum What {
     Delivered(EndId),
     /// An end knows more of what was delivered.
     Known(EndId),
-    /// A datagram has come.
+    /// A datagram is at the link down of its receiver, or through it.
     Datagram(u64),
     /// An end has closed, and the other learns it.
     Ended(EndId),
@@ -121,12 +122,9 @@ impl<'a> World<'a> {
     /// When the capture cannot be written.
     pub fn new(scenario: &Scenario, options: WorldOptions<'a>) -> Result<Self, LabError> {
         let seed = options.seed.unwrap_or(scenario.seed);
-        let scheme = match scenario.tracker.kind {
-            TrackerKind::Http => "http",
-            TrackerKind::Udp => "udp",
-        };
-        let announce = format!("{scheme}://{}:{TRACKER_PORT}/announce", host::tracker_address());
-        let content = Content::new(&scenario.torrent, Some(&announce))
+        let url = |scheme| format!("{scheme}://{}:{TRACKER_PORT}/announce", host::tracker_address());
+        let announce = scenario.tracker.kind.scheme().map(url);
+        let content = Content::new(&scenario.torrent, announce.as_deref())
             .map_err(|error| LabError::Unfit(format!("the torrent: {error}")))?;
         let start = START;
         let mut tracker = Tracker::of(scenario, content.metainfo.info_hash, seed);
@@ -157,7 +155,7 @@ impl<'a> World<'a> {
             unfinished: hosts.iter().filter(|host| host.is_to_finish()).count(),
             by_address,
             connections: Connections::default(),
-            datagrams: Datagrams::default(),
+            datagrams: Datagrams::new(&scenario.link, seed),
             requests: FxHashMap::default(),
             most_window: window_under_loss(scenario.link.loss, scenario.link.mtu),
             most_queue: scenario.link.queue.0,
@@ -243,8 +241,8 @@ impl<'a> World<'a> {
             self.cause(self.now + stay, What::Leave(number));
         }
         let host = &mut self.hosts[number as usize];
-        if host.pestering.is_some() {
-            return self.begin_to_pester(number);
+        if let Some(stranger) = host.stranger {
+            return self.begin_stranger(number, stranger);
         }
         host.begin(&self.content, self.now);
         self.tell(number, Input::Tick)
@@ -252,7 +250,7 @@ impl<'a> World<'a> {
 
     /// A host goes: a session says so to others first, a stranger to nobody.
     fn leave_by_itself(&mut self, number: HostId) -> Result<(), LabError> {
-        match self.hosts[number as usize].pestering {
+        match self.hosts[number as usize].stranger {
             Some(_) if self.hosts[number as usize].presence == Presence::There => self.gone(number),
             Some(_) => Ok(()),
             None => self.tell(number, Input::Stop),
@@ -264,7 +262,10 @@ impl<'a> World<'a> {
         // Where the session wanted to wake sooner or later meanwhile, another wake is on its way.
         if host.wakes_at == Some(self.now) {
             host.wakes_at = None;
-            return self.tell(number, Input::Tick);
+            return match host.stranger {
+                Some(_) => self.tell_dht(number, DhtInput::Tick),
+                None => self.tell(number, Input::Tick),
+            };
         }
         Ok(())
     }

@@ -174,7 +174,11 @@ A scenario, with some of its keys; every key has a default:
   arrive = \"uniform 10 s\"     or \"at once\", \"at 30 s\", \"poisson 0.04/s\"
   leave = \"when done\"         or \"never\", \"after 600 s\", \"exp 1000 s\"
   behaviour = \"ours\"          or \"free-rider\", \"liar\", \"slow\", \"like capture.pcapng\",
-                              \"sybil\", \"bitfield-flipper\", \"choke-flipper\"
+                              \"sybil\", \"bitfield-flipper\", \"choke-flipper\",
+                              \"pex-poisoner\", \"dht-poisoner\"
+  discover = [\"tracker\", \"pex\"]  also \"dht\" (with nodes = 40 in [dht]) and \"lsd\"
+  encryption = \"off\"           or \"require\"
+  transport = \"tcp\"            or \"utp\", \"both\"
   [[events]]
   at = \"300 s\"
   do = \"kill seed\"            or \"stop leecher-3\", \"cut up of leecher-3..9 to 10 kB/s\",

@@ -5,7 +5,9 @@ mod page;
 mod real;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::{Read, Write};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -21,6 +23,7 @@ use crate::args::{Common, LabFormat, SimArguments, SnapChoice};
 use crate::commands::diff::transcribe;
 use crate::commands::profile::own_profile;
 use crate::failure::{say, warn};
+use crate::file_kind::FileKind;
 use crate::input;
 use crate::interrupt::interrupted;
 use crate::page_file::PageFile;
@@ -63,6 +66,10 @@ pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) 
         }
         None => (World::new(&scenario, options)?.run_while(|| !interrupted())?, None),
     };
+    if run.keys_left_out > 0 {
+        let without = counted(run.keys_left_out, "encrypted connection");
+        warn(common, &format!("the capture has as many keys as readers take: {without} cannot be read"));
+    }
     if let Some(file) = torrent {
         file.write(|out| out.write_all(&run.torrent))?;
     }
@@ -105,13 +112,44 @@ pub(crate) fn read_scenario(path: &Path) -> Result<Scenario> {
             let mut text = String::new();
             std::io::stdin().take(MOST_TEXT).read_to_string(&mut text).map(|_| text)
         }
-        false => std::fs::read_to_string(path),
+        false => read_text(path),
     };
-    let text = text.with_context(name)?;
+    let text = match text {
+        Err(error) if path.is_dir() || error.kind() == ErrorKind::InvalidData => {
+            bail!(NotAScenario { path: path.to_owned() })
+        }
+        text => text.with_context(name)?,
+    };
     match Scenario::parse(&text) {
+        Err(LabError::Scenario { .. }) if FileKind::of_bytes(text.as_bytes()).is_some() => {
+            bail!(NotAScenario { path: path.to_owned() })
+        }
         Err(LabError::Scenario { line, what }) => bail!("{}:{line}: {what}", name()),
         scenario => scenario.with_context(name),
     }
+}
+
+/// A file of another kind in the place of a scenario.
+#[derive(Debug)]
+pub(crate) struct NotAScenario {
+    pub(crate) path: PathBuf,
+}
+
+impl fmt::Display for NotAScenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let found = if self.path.is_dir() { "a folder and not" } else { "not" };
+        let wanted = "expected text in TOML with [[peers]], as in examples/lab/one-seed.toml";
+        write!(f, "{}: {found} a scenario: {wanted}", self.path.display())
+    }
+}
+
+impl std::error::Error for NotAScenario {}
+
+/// The text of a file, up to more than anybody writes: a capture is not read to its end.
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    File::open(path)?.take(MOST_TEXT).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 /// The behaviour of the clients of captures that the scenario names, by the paths as it names them: from its own folder.
@@ -128,7 +166,7 @@ fn profiles(
         let trace = input::open(&folder.join(name), TraceOptions::default(), output)?;
         let learnt = infer_profile(&transcribe(trace, None, common)?, own_profile())?;
         let mut profile = learnt.profile;
-        // The network of the lab is plain.
+        // Nothing is encrypted unless the scenario says so.
         profile.encryption.policy = EncryptionPolicy::Off;
         profiles.insert(name.clone(), profile);
     }

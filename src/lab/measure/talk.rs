@@ -19,6 +19,10 @@ pub(crate) struct Talk {
     /// Since when it lets the other end have blocks.
     unchoking: Option<Timestamp>,
     unchoking_for: Duration,
+    /// The time of its unchoking that is counted.
+    counted_unchoking: Duration,
+    /// Whether its interest is counted.
+    interest_counted: bool,
 }
 
 impl Talk {
@@ -30,7 +34,20 @@ impl Talk {
             interested_for: Duration::ZERO,
             unchoking: None,
             unchoking_for: Duration::ZERO,
+            counted_unchoking: Duration::ZERO,
+            interest_counted: false,
         }
+    }
+
+    /// For how long it let the other end have blocks up to now, as far as that was not asked before.
+    pub(crate) fn take_unchoking(&mut self, now: Timestamp) -> Duration {
+        let all = self.unchoking_for(now);
+        all.saturating_sub(std::mem::replace(&mut self.counted_unchoking, all))
+    }
+
+    /// For how long it was interested up to then; asked once.
+    pub(crate) fn take_interest(&mut self, until: Timestamp) -> Option<Duration> {
+        (!std::mem::replace(&mut self.interest_counted, true)).then(|| self.interested_for(until))
     }
 
     /// Takes the bytes that are sent next, as the session hands them out: whole messages, and the content of blocks by itself.
@@ -82,23 +99,13 @@ impl Talk {
         }
     }
 
-    /// Whether it has said that it is interested in the other end.
-    pub(crate) const fn is_interested(&self) -> bool {
-        self.interested.is_some()
-    }
-
-    /// Whether it lets the other end have blocks.
-    pub(crate) const fn is_unchoking(&self) -> bool {
-        self.unchoking.is_some()
-    }
-
     /// For how long it was interested up to now.
-    pub(crate) fn interested_for(&self, now: Timestamp) -> Duration {
+    fn interested_for(&self, now: Timestamp) -> Duration {
         self.interested_for + self.interested.map_or(Duration::ZERO, |since| now - since)
     }
 
     /// For how long it let the other end have blocks up to now.
-    pub(crate) fn unchoking_for(&self, now: Timestamp) -> Duration {
+    fn unchoking_for(&self, now: Timestamp) -> Duration {
         self.unchoking_for + self.unchoking.map_or(Duration::ZERO, |since| now - since)
     }
 }
@@ -201,6 +208,10 @@ mod tests {
         );
         assert_eq!((totals.content, totals.overhead()), (5, 110));
         assert_eq!((talk.interested_for(at(9)).as_secs(), talk.unchoking_for(at(9)).as_secs()), (4, 3));
-        assert!(!talk.is_interested() && !talk.is_unchoking());
+        // What was counted is not counted again.
+        assert_eq!(talk.take_unchoking(at(9)).as_secs(), 3);
+        assert_eq!(talk.take_unchoking(at(10)), Duration::ZERO);
+        assert_eq!(talk.take_interest(at(9)).map(|time| time.as_secs()), Some(4));
+        assert_eq!(talk.take_interest(at(10)), None);
     }
 }

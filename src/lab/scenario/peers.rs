@@ -42,6 +42,14 @@ pub struct PeerGroup {
     pub slots: u32,
     /// How many pieces a peer that starts may have of them while they choke it (BEP 6); where none is said, as many as they would.
     pub allowed_fast: Option<u32>,
+    /// How they find peers; where nothing is said, by the tracker, if there is one, and by peer exchange.
+    pub discover: Option<Vec<Discovery>>,
+    /// When they encrypt connections to peers.
+    pub encryption: EncryptionPlan,
+    /// What carries their connections to peers.
+    pub transport: TransportPlan,
+    /// Hosts that they name to everybody, where their behaviour is to name them.
+    pub poison: Option<String>,
 }
 
 impl Default for PeerGroup {
@@ -63,11 +71,36 @@ impl Default for PeerGroup {
             connections: 50,
             slots: 5,
             allowed_fast: None,
+            discover: None,
+            encryption: EncryptionPlan::Off,
+            transport: TransportPlan::Tcp,
+            poison: None,
         }
     }
 }
 
 impl PeerGroup {
+    /// Nodes of the DHT, and nothing else.
+    pub(super) fn of_dht_nodes(count: u32) -> Self {
+        Self {
+            name: DHT.to_owned(),
+            count,
+            role: Role::Seed,
+            up: ByteRate::INFINITE,
+            behaviour: Behaviour::DhtNode,
+            discover: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    /// Whether its hosts find peers in this way.
+    pub fn discovers(&self, how: Discovery) -> bool {
+        match &self.discover {
+            Some(ways) => ways.contains(&how),
+            None => matches!(how, Discovery::Tracker | Discovery::Pex),
+        }
+    }
+
     /// The name of its host of this number, from 1.
     pub fn host_name(&self, number: u32) -> String {
         format!("{}-{number}", self.name)
@@ -91,6 +124,13 @@ impl PeerGroup {
         }
         if self.allowed_fast.is_some_and(|pieces| pieces > MOST_ALLOWED_FAST) {
             return Err(format!("allowed_fast is from 0 to {MOST_ALLOWED_FAST}"));
+        }
+        let is_to_name = matches!(self.behaviour, Behaviour::PexPoisoner | Behaviour::DhtPoisoner);
+        if is_to_name != self.poison.is_some() {
+            return Err(
+                "poison says whom a \"pex-poisoner\" or a \"dht-poisoner\" names, and no other behaviour has it"
+                    .to_owned(),
+            );
         }
         if self.role == Role::Leecher && self.behaviour.is_stranger() {
             return Err("a host that is no client takes no file: its role is \"seed\"".to_owned());
@@ -125,6 +165,42 @@ impl Role {
             Self::Leecher => "leecher",
         }
     }
+}
+
+/// How a host finds peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Discovery {
+    /// It asks the tracker.
+    Tracker,
+    /// Peers tell it of others (BEP 11).
+    Pex,
+    /// It has a node of the DHT (BEP 5).
+    Dht,
+    /// It calls out in the local network, which all hosts share (BEP 14).
+    Lsd,
+}
+
+/// When a host encrypts connections to peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EncryptionPlan {
+    /// Never, and peers that call encrypted are refused.
+    Off,
+    /// Always, and peers that call in clear are refused.
+    Require,
+}
+
+/// What carries the connections of a host to peers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TransportPlan {
+    /// TCP.
+    Tcp,
+    /// uTP (BEP 29), and nothing else.
+    Utp,
+    /// uTP, and TCP to peers that do not answer over uTP.
+    Both,
 }
 
 /// When hosts come.
@@ -217,12 +293,26 @@ pub enum Behaviour {
     BitfieldFlipper,
     /// No client: it chokes and unchokes everybody by turns, and gives nothing.
     ChokeFlipper,
+    /// No client: it calls everybody, and names hosts as peers that have nothing to do with the swarm.
+    PexPoisoner,
+    /// No client: a node of the DHT that names such hosts to whoever asks, as peers and as nodes.
+    DhtPoisoner,
+    /// No client: a node of the DHT.
+    DhtNode,
 }
 
 impl Behaviour {
     /// Whether such a host is no client.
     pub const fn is_stranger(&self) -> bool {
-        matches!(self, Self::Sybil | Self::BitfieldFlipper | Self::ChokeFlipper)
+        match self {
+            Self::Ours | Self::Like(_) | Self::FreeRider | Self::Liar | Self::Slow => false,
+            Self::Sybil
+            | Self::BitfieldFlipper
+            | Self::ChokeFlipper
+            | Self::PexPoisoner
+            | Self::DhtPoisoner
+            | Self::DhtNode => true,
+        }
     }
 }
 
@@ -283,14 +373,20 @@ impl TryFrom<Text> for Behaviour {
             ["sybil"] => Ok(Self::Sybil),
             ["bitfield-flipper"] => Ok(Self::BitfieldFlipper),
             ["choke-flipper"] => Ok(Self::ChokeFlipper),
+            ["pex-poisoner"] => Ok(Self::PexPoisoner),
+            ["dht-poisoner"] => Ok(Self::DhtPoisoner),
+            ["dht-node"] => Ok(Self::DhtNode),
             _ => Err(format!(
                 "\"{}\" is no behaviour: \"ours\", \"like CAPTURE\", \"free-rider\", \"liar\", \"slow\", \"sybil\", \
-                 \"bitfield-flipper\" or \"choke-flipper\"",
+                 \"bitfield-flipper\", \"choke-flipper\", \"pex-poisoner\", \"dht-poisoner\" or \"dht-node\"",
                 text.0
             )),
         }
     }
 }
+
+/// What nodes of the DHT are called that do nothing else.
+const DHT: &str = "dht";
 
 /// Names stand in captures and tables.
 const MOST_NAME: usize = 20;

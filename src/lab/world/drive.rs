@@ -1,7 +1,12 @@
-//! What a session wants done, and what connections tell it.
+//! What a client wants done, and what connections tell it.
 
+use bittrace_protocol::dht::{DhtInput, DhtOutput};
+use bittrace_protocol::mse::MseKey;
+use bittrace_protocol::node;
 use bittrace_protocol::session::{CloseReason, Endpoint, Input, Output, SessionStreamId};
 use bittrace_protocol::tracker::http::{Framing, frame_request};
+use bittrace_protocol::utp::Fragment;
+use bittrace_protocol::{HostPort, Timestamp};
 use bittrace_trace as trace;
 use bytes::Bytes;
 use std::net::SocketAddr;
@@ -14,23 +19,87 @@ use crate::link::Parts;
 use crate::network::{ConnectionId, EndId, HostId, Side};
 
 impl World<'_> {
-    /// Passes an input to the session of a host, and does what follows.
-    pub(super) fn tell(&mut self, number: HostId, input: Input) -> Result<(), LabError> {
+    /// Passes an input to the client of a host, and does what follows.
+    pub(super) fn tell(&mut self, number: HostId, input: impl Into<node::Input>) -> Result<(), LabError> {
         let host = &mut self.hosts[number as usize];
-        if let Some(session) = &mut host.session {
-            session.handle(self.now + host.clock, input);
+        if let Some(node) = &mut host.node {
+            node.handle(self.now + host.clock, input.into());
             self.drain(number)?;
         }
         Ok(())
     }
 
-    /// Does what a session wants, until it waits.
+    /// Passes an input to a host that is a node of the DHT and nothing else, and does what follows.
+    pub(super) fn tell_dht(&mut self, number: HostId, mut input: DhtInput) -> Result<(), LabError> {
+        loop {
+            let host = &mut self.hosts[number as usize];
+            let now = self.now + host.clock;
+            let Some(dht) = &mut host.dht else { return Ok(()) };
+            dht.handle(now, input);
+            let mut asked = None;
+            while let Some(output) = self.hosts[number as usize].dht.as_mut().and_then(|dht| dht.poll()) {
+                match output {
+                    DhtOutput::Datagram(to, bytes) => {
+                        self.send_datagram(number, to, bytes, Fragment::Allowed)?;
+                    }
+                    DhtOutput::Resolve(name) => asked = Some(name),
+                    DhtOutput::Peers(..)
+                    | DhtOutput::ExternalAddress(_)
+                    | DhtOutput::Searched(_)
+                    | DhtOutput::Save(_) => {}
+                }
+            }
+            let Some(name) = asked else { break };
+            input = DhtInput::Resolved(name.clone(), resolved(&name));
+        }
+        let host = &self.hosts[number as usize];
+        let now = self.now + host.clock;
+        let wakes_at = host.dht.as_ref().map(|dht| dht.wakes_at().max(now + LEAST_PAUSE));
+        self.wake_at(number, wakes_at, now);
+        Ok(())
+    }
+
+    /// A client wants to hear of it when its clock, which says `now`, says `at`.
+    fn wake_at(&mut self, number: HostId, at: Option<Timestamp>, now: Timestamp) {
+        let host = &mut self.hosts[number as usize];
+        // As the clock of the world has it.
+        if let Some(at) = at.map(|at| self.now + (at - now))
+            && host.wakes_at.is_none_or(|wakes_at| at < wakes_at)
+        {
+            host.wakes_at = Some(at);
+            self.cause(at, What::Wake(number));
+        }
+    }
+
+    /// Does what a client wants, until it waits.
     pub(super) fn drain(&mut self, number: HostId) -> Result<(), LabError> {
         loop {
             let host = &mut self.hosts[number as usize];
             let now = self.now + host.clock;
-            let Some(session) = &mut host.session else { break };
-            let output = session.poll();
+            let Some(node) = &mut host.node else { break };
+            let output = match node.poll() {
+                node::Output::Session(output) => output,
+                node::Output::Datagram(to, bytes, fragment) => {
+                    self.send_datagram(number, to, bytes, fragment)?;
+                    continue;
+                }
+                node::Output::Multicast(_, group, bytes) => {
+                    self.send_to_all(number, group, bytes)?;
+                    continue;
+                }
+                node::Output::UtpSecret(key, remote, is_ours) => {
+                    let (own, other) = (host.address, self.by_address.get(&remote.ip()).copied());
+                    if is_ours {
+                        self.recording.key((number, other.unwrap_or(number)), &key, (own, remote))?;
+                    }
+                    continue;
+                }
+                node::Output::Searched(_) | node::Output::Save(_) => continue,
+            };
+            if matches!(output, Output::Store(..)) {
+                host.last_content = self.now;
+                host.first_content.get_or_insert(self.now);
+            }
             if host.is_slow
                 && let Output::Load(stream, block) = output
             {
@@ -41,23 +110,19 @@ impl World<'_> {
                 continue;
             }
             if let Some(inputs) = host.disk.handle(&self.content, &output) {
-                inputs.into_iter().for_each(|input| session.handle(now, input));
+                inputs.into_iter().for_each(|input| node.handle(now, input.into()));
                 continue;
             }
             match output {
                 Output::Send(stream, bytes) if self.datagrams.has(number, stream) => {
-                    self.send_datagram(number, stream, bytes)?;
+                    self.send_to_tracker(number, stream, bytes)?;
                 }
                 Output::Send(stream, bytes) => self.enqueue(number, stream, bytes),
-                Output::Wait(Some(at)) if at <= now => session.handle(now, Input::Tick),
+                Output::Said(stream, bytes) => self.said(number, stream, &bytes),
+                Output::Secret(stream, key) => self.keep_key(number, stream, &key)?,
+                Output::Wait(Some(at)) if at <= now => node.handle(now, Input::Tick.into()),
                 Output::Wait(at) => {
-                    // As the clock of the world has it.
-                    if let Some(at) = at.map(|at| self.now + (at - now))
-                        && host.wakes_at.is_none_or(|wakes_at| at < wakes_at)
-                    {
-                        host.wakes_at = Some(at);
-                        self.cause(at, What::Wake(number));
-                    }
+                    self.wake_at(number, at, now);
                     break;
                 }
                 Output::Open(stream, endpoint) => self.open(number, stream, endpoint)?,
@@ -65,14 +130,15 @@ impl World<'_> {
                 Output::Close(stream, _) => self.close(number, stream)?,
                 Output::Event(event) => self.note(number, &event),
                 Output::Resolve(name) => {
-                    session.handle(now, Input::Resolved(name, Err("the lab has no names".to_owned())));
+                    let addresses = resolved(&name);
+                    node.handle(now, Input::Resolved(name, addresses).into());
                 }
                 Output::Done => {
                     self.gone(number)?;
                     break;
                 }
-                Output::Secret(..)
-                | Output::DhtContact(_)
+                // The node takes contacts of the DHT itself.
+                Output::DhtContact(_)
                 // Members have their torrent.
                 | Output::Metadata(..)
                 | Output::Store(..)
@@ -85,19 +151,33 @@ impl World<'_> {
         self.send_fresh(number)
     }
 
-    /// The session of a host is over.
+    /// Keeps the key of an encrypted connection over TCP, from the end that opened it.
+    fn keep_key(&mut self, number: HostId, stream: SessionStreamId, key: &MseKey) -> Result<(), LabError> {
+        let Some(&end) = self.hosts[number as usize].ends.get(&stream) else { return Ok(()) };
+        let Some(connection) = self.connections.get(end.connection).filter(|_| end.side == Side::Initiator)
+        else {
+            return Ok(());
+        };
+        let flow = connection.addresses;
+        let hosts = (number, connection.end(Side::Responder).host);
+        self.recording.key(hosts, key, (flow.initiator, flow.responder))?;
+        Ok(())
+    }
+
+    /// The client of a host is over.
     pub(super) fn gone(&mut self, number: HostId) -> Result<(), LabError> {
         self.settle_capacity(number);
         self.measures.copies.forget(number);
         let host = &mut self.hosts[number as usize];
         host.presence = Presence::Gone;
         host.left_at = Some(self.now);
-        host.last_status = host.session.take().map(|session| session.status(self.now + host.clock));
+        host.end(self.now);
         let mut streams: Vec<SessionStreamId> = host.ends.keys().copied().collect();
         streams.sort_unstable();
         for stream in streams {
             self.close(number, stream)?;
         }
+        self.end_of_utp_talks(number);
         self.datagrams.forget(number);
         self.note_finished(number);
         Ok(())
@@ -178,8 +258,8 @@ impl World<'_> {
 
     pub(super) fn refuse(&mut self, number: HostId, stream: SessionStreamId) -> Result<(), LabError> {
         let host = &mut self.hosts[number as usize];
-        if let Some(session) = &mut host.session {
-            session.handle(self.now + host.clock, Input::Closed(stream, CloseReason::Refused));
+        if let Some(node) = &mut host.node {
+            node.handle(self.now + host.clock, Input::Closed(stream, CloseReason::Refused).into());
         }
         Ok(())
     }
@@ -193,7 +273,7 @@ impl World<'_> {
         if self.recording.sees_leaving(host) {
             self.recording.established(self.now, recorded)?;
         }
-        match self.hosts[host as usize].pestering {
+        match self.hosts[host as usize].stranger {
             _ if !alive => Ok(()),
             Some(_) => self.greet(host, stream),
             None => self.tell(host, Input::Opened(stream, address)),
@@ -235,13 +315,9 @@ impl World<'_> {
             return self.ask_tracker(to, &parts);
         }
         let host = &mut self.hosts[number as usize];
-        if parts.iter().any(|part| part.is_content) {
-            host.last_content = self.now;
-            host.first_content.get_or_insert(self.now);
-        }
         let now = self.now + host.clock;
-        if let Some(session) = &mut host.session {
-            parts.into_iter().for_each(|part| session.handle(now, Input::Received(stream, part.bytes)));
+        if let Some(node) = &mut host.node {
+            parts.into_iter().for_each(|part| node.handle(now, Input::Received(stream, part.bytes).into()));
             self.drain(number)?;
         }
         Ok(())
@@ -263,6 +339,15 @@ impl World<'_> {
         self.shut(to)
     }
 }
+
+/// The addresses of a name: there are no names in the lab but addresses themselves.
+fn resolved(name: &HostPort) -> Result<Vec<SocketAddr>, String> {
+    let address = name.host.parse().map_err(|_| "the lab has no names".to_owned())?;
+    Ok(vec![SocketAddr::new(address, name.port)])
+}
+
+/// What is due by now was done by the last input.
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// How long a slow host takes to read a block.
 const SLOW_READ: Duration = Duration::from_secs(5);

@@ -18,9 +18,9 @@ impl World<'_> {
         let host = &mut self.hosts[number as usize];
         let Some(&id) = host.ends.get(&stream) else { return };
         let Some(connection) = self.connections.get(id.connection) else { return };
-        let to_peer = connection.end(id.side.other()).host != TRACKER;
+        let counts = connection.end(id.side.other()).host != TRACKER && !host.tells_said;
         let Some(end) = self.connections.end(id) else { return };
-        let content = if to_peer { end.talk.say(self.now, &bytes, &mut self.measures.messages) } else { 0 };
+        let content = if counts { end.talk.say(self.now, &bytes, &mut self.measures.messages) } else { 0 };
         host.content_sent += content;
         end.push(bytes, content > 0);
         if !end.scheduled && end.has_more() {
@@ -45,9 +45,16 @@ impl World<'_> {
     }
 
     /// Has the link up send what is next, where it is free.
-    fn pump(&mut self, number: HostId) -> Result<(), LabError> {
-        while self.hosts[number as usize].up.serving.is_none() {
-            let Some(id) = self.hosts[number as usize].up.next() else { return Ok(()) };
+    pub(super) fn pump(&mut self, number: HostId) -> Result<(), LabError> {
+        while self.hosts[number as usize].up.is_free() {
+            let up = &mut self.hosts[number as usize].up;
+            if let Some(datagram) = up.next_datagram() {
+                let count = datagram.bytes.len();
+                up.datagram = Some(datagram);
+                self.begin_to_leave(number, count)?;
+                continue;
+            }
+            let Some(id) = up.next() else { return Ok(()) };
             let Some((bytes, mut count)) = self.take_turn(id) else { continue };
             let mut serving = Serving::new();
             serving.push((id, bytes));
@@ -59,15 +66,21 @@ impl World<'_> {
                     count += more;
                 }
             }
-            let host = &mut self.hosts[number as usize];
-            host.up.serving = Some(serving);
-            let rate = host.up.rate;
-            if rate.0.is_finite() {
-                self.cause(self.now + rate.time_of(count as u64), What::Left(number));
-            } else {
-                self.leave_link(number)?;
-            }
+            let up = &mut self.hosts[number as usize].up;
+            up.serving = Some(serving);
+            up.served_streams(count);
+            self.begin_to_leave(number, count)?;
         }
+        Ok(())
+    }
+
+    /// So many bytes begin to leave the link up of a host.
+    fn begin_to_leave(&mut self, number: HostId, count: usize) -> Result<(), LabError> {
+        let rate = self.hosts[number as usize].up.rate;
+        if !rate.0.is_finite() {
+            return self.leave_link(number);
+        }
+        self.cause(self.now + rate.time_of(count as u64), What::Left(number));
         Ok(())
     }
 
@@ -102,9 +115,13 @@ impl World<'_> {
     }
 
     fn leave_link(&mut self, number: HostId) -> Result<(), LabError> {
-        let serving = self.hosts[number as usize].up.serving.take().unwrap_or_default();
+        let up = &mut self.hosts[number as usize].up;
+        let (serving, datagram) = (up.serving.take().unwrap_or_default(), up.datagram.take());
         if self.hosts[number as usize].presence == Presence::Vanished {
             return Ok(());
+        }
+        if let Some(datagram) = datagram {
+            return self.datagram_left(number, datagram);
         }
         serving.into_iter().try_for_each(|(id, bytes)| self.leave(number, id, bytes))
     }
@@ -115,7 +132,7 @@ impl World<'_> {
         let host = &mut self.hosts[number as usize];
         host.sent += count as u64;
         // What a link without a limit carries says nothing of how well links are used.
-        if number != TRACKER && host.pestering.is_none() && host.up.rate.0.is_finite() {
+        if number != TRACKER && host.stranger.is_none() && host.up.rate.0.is_finite() {
             self.measures.note_sent(count);
         }
         let Some(connection) = self.connections.get(id.connection) else { return Ok(()) };

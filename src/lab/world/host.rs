@@ -1,23 +1,31 @@
-//! A host: its links, its session, its disk.
+//! A host: its links, its client, its disk.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use bittrace_protocol::dht::{DhtNode, DhtSettings, SavedNodes};
+use bittrace_protocol::lsd::{Beacon, Interface};
+use bittrace_protocol::node::{self, Node, UtpPolicy};
 use bittrace_protocol::session::{
-    Config, Identity, PieceOrder, Profile, SeedGoal, Session, SessionStreamId, Status,
+    Config, EncryptionPolicy, Identity, PieceOrder, Profile, SeedGoal, Session, SessionStreamId, Status,
 };
-use bittrace_protocol::{Block, PieceIndex, Timestamp};
+use bittrace_protocol::{Block, HostPort, PieceIndex, Timestamp};
 use rustc_hash::FxHashMap;
 
-use super::stranger::Pestering;
+use super::datagrams::INTERFACE;
+use super::measures::UtpTalk;
+use super::stranger::Stranger;
 use crate::LabError;
 use crate::chance::Chance;
 use crate::content::Content;
 use crate::disk::Disk;
 use crate::link::{Downlink, Uplink};
 use crate::network::{EndId, HostId};
-use crate::scenario::{Behaviour, ByteRate, Departure, PickerPlan, Role, Scenario};
+use crate::scenario::{
+    Behaviour, ByteRate, Departure, Discovery, EncryptionPlan, Hosts, PickerPlan, Role, Scenario,
+    TransportPlan,
+};
 
 /// The tracker's number.
 pub(super) const TRACKER: HostId = 0;
@@ -40,9 +48,12 @@ pub(super) struct Host {
     pub(super) up: Uplink,
     pub(super) down: Downlink,
     pub(super) disk: Disk,
-    pub(super) session: Option<Session>,
+    /// Its client, while it is there.
+    pub(super) node: Option<Box<Node>>,
+    /// What it is where it is a node of the DHT and nothing else.
+    pub(super) dht: Option<Box<DhtNode>>,
     settings: Settings,
-    /// When its session wakes.
+    /// When its client wakes.
     pub(super) wakes_at: Option<Timestamp>,
     pub(super) ends: FxHashMap<SessionStreamId, EndId>,
     /// How many peers have called.
@@ -72,8 +83,16 @@ pub(super) struct Host {
     /// The blocks that a slow host is to read, one after the other.
     pub(super) reading: VecDeque<(SessionStreamId, Block)>,
     pub(super) is_slow: bool,
-    /// What it wants of others, where it is no client.
-    pub(super) pestering: Option<Pestering>,
+    /// What it is, where it is no client.
+    pub(super) stranger: Option<Stranger>,
+    /// Whom it names to others, where that is what it does.
+    pub(super) poison: Vec<SocketAddr>,
+    /// Whether it calls out in the local network, and hears others.
+    pub(super) calls_out: bool,
+    /// Whether what it says to peers is counted as its session tells it, and not as it is sent: that is encrypted, or in datagrams.
+    pub(super) tells_said: bool,
+    /// What it says to peers over uTP.
+    pub(super) talks: FxHashMap<SessionStreamId, UtpTalk>,
     /// How often it greeted others, and changed its mind.
     pub(super) turns: u64,
     /// How far its clock is ahead.
@@ -105,6 +124,13 @@ struct Settings {
     departure: Departure,
     /// How it behaves, where not as this program.
     profile: Option<Profile>,
+    /// Whether it asks the tracker, and whether peers tell each other of peers.
+    asks_tracker: bool,
+    exchanges_peers: bool,
+    /// The nodes of the DHT that it knows at first; `None` without the DHT.
+    dht_contacts: Option<Vec<SocketAddr>>,
+    encryption: EncryptionPlan,
+    transport: TransportPlan,
     picker: PickerPlan,
     /// Where its order of pieces comes from.
     picker_seed: Chance,
@@ -131,7 +157,7 @@ impl Host {
             role: plan.role,
             address: (address, PORT).into(),
             // Nobody calls a stranger.
-            reachable: plan.reachable && !plan.behaviour.is_stranger(),
+            reachable: plan.reachable && Stranger::of(&plan.behaviour).is_none_or(Stranger::is_dht_node),
             presence: Presence::Expected,
             arrives_at,
             stay: match plan.leave {
@@ -147,6 +173,11 @@ impl Host {
                 slots: if plan.behaviour == Behaviour::FreeRider { 0 } else { plan.slots as usize },
                 allowed_fast: plan.allowed_fast,
                 profile,
+                asks_tracker: plan.discovers(Discovery::Tracker),
+                exchanges_peers: plan.discovers(Discovery::Pex),
+                dht_contacts: plan.discovers(Discovery::Dht).then(Vec::new),
+                encryption: plan.encryption,
+                transport: plan.transport,
                 picker: plan.picker,
                 picker_seed: Chance::of(seed, &name, "picker"),
                 departure: match plan.departure(seed, number) {
@@ -157,7 +188,9 @@ impl Host {
             },
             disk: if plan.behaviour == Behaviour::Liar { Disk::lying() } else { Disk::default() },
             is_slow: plan.behaviour == Behaviour::Slow,
-            pestering: Pestering::of(&plan.behaviour),
+            stranger: Stranger::of(&plan.behaviour),
+            calls_out: plan.discovers(Discovery::Lsd),
+            tells_said: plan.encryption != EncryptionPlan::Off || plan.transport != TransportPlan::Tcp,
             clock: plan.clock.0,
             name,
             ..Self::tracker(arrives_at)
@@ -178,7 +211,8 @@ impl Host {
             up: Uplink::new(ByteRate::INFINITE),
             down: Downlink::new(ByteRate::INFINITE),
             disk: Disk::default(),
-            session: None,
+            node: None,
+            dht: None,
             settings: Settings {
                 seed: 0,
                 connections: 0,
@@ -186,6 +220,11 @@ impl Host {
                 allowed_fast: None,
                 departure: Departure::Never,
                 profile: None,
+                asks_tracker: false,
+                exchanges_peers: false,
+                dht_contacts: None,
+                encryption: EncryptionPlan::Off,
+                transport: TransportPlan::Tcp,
                 picker: PickerPlan::Rarest,
                 picker_seed: Chance(0),
             },
@@ -207,7 +246,11 @@ impl Host {
             capacity_since: now,
             reading: VecDeque::new(),
             is_slow: false,
-            pestering: None,
+            stranger: None,
+            poison: Vec::new(),
+            calls_out: false,
+            tells_said: false,
+            talks: FxHashMap::default(),
             turns: 0,
             clock: Duration::ZERO,
             last_status: None,
@@ -219,6 +262,13 @@ impl Host {
         self.role == Role::Leecher
     }
 
+    /// Its client is over.
+    pub(super) fn end(&mut self, now: Timestamp) {
+        let node = self.node.take();
+        self.last_status = node.map(|node| node.session().status(now + self.clock));
+        self.dht = None;
+    }
+
     /// How many connections it keeps.
     pub(super) const fn connections(&self) -> usize {
         self.settings.connections
@@ -228,17 +278,35 @@ impl Host {
     pub(super) fn identity(&self) -> Identity {
         let mut ids = Chance(self.settings.seed);
         let peer_id = self.settings.profile.clone().unwrap_or_else(own_profile).peer_id.draw(ids.next());
-        Identity::new(peer_id, ids.next() as u32, ids.next())
+        let (key, seed) = (ids.next() as u32, ids.next());
+        Identity { secret: secret(&mut ids), ..Identity::new(peer_id, key, seed) }
     }
 
-    /// Makes its session.
+    /// Makes its client.
     pub(super) fn begin(&mut self, content: &Content, now: Timestamp) {
         self.presence = Presence::There;
         self.arrives_at = now;
         let identity = self.identity();
-        let profile = self.settings.profile.clone().unwrap_or_else(own_profile);
+        let settings = &self.settings;
+        let mut profile = settings.profile.clone().unwrap_or_else(own_profile);
+        let utp = match settings.transport {
+            TransportPlan::Tcp => UtpPolicy::Off,
+            TransportPlan::Utp => UtpPolicy::Require,
+            TransportPlan::Both => UtpPolicy::Prefer,
+        };
+        if utp != UtpPolicy::Off && settings.profile.is_none() {
+            profile = profile.with_holepunch();
+        }
+        if settings.encryption == EncryptionPlan::Require {
+            profile.encryption = profile.encryption.under(EncryptionPolicy::Require);
+        }
+        if !settings.exchanges_peers {
+            profile.extensions.retain(|(name, _)| name != "ut_pex");
+        }
         let mut config = Config::new(profile);
         config.port = PORT;
+        config.dht_port = settings.dht_contacts.as_ref().map(|_| PORT);
+        config.tells_said = self.tells_said;
         config.max_peers = self.settings.connections;
         config.max_known_peers = (self.settings.connections * KNOWN_A_CONNECTION).max(LEAST_KNOWN);
         config.unchoke_slots = self.settings.slots;
@@ -265,7 +333,44 @@ impl Host {
         };
         let pieces = pieces.map(PieceIndex);
         let begins = now + self.clock;
-        self.session = Some(Session::new(config, content.metainfo.clone(), identity, pieces, begins));
+        let torrent = if self.settings.asks_tracker { &content.metainfo } else { &content.untracked };
+        let secret = identity.secret;
+        let session = Session::new(config, torrent.clone(), identity, pieces, begins);
+        let mut node = Node::new(session).with_utp(utp, secret, begins);
+        if let Some(contacts) = self.settings.dht_contacts.take() {
+            node = node.with_dht(self.dht_node(contacts, begins), begins);
+        }
+        if self.calls_out {
+            node = node.with_lsd(Beacon::new(PORT, vec![content.metainfo.info_hash], &secret));
+            let own = Interface { id: INTERFACE, address: self.address.ip(), prefix: LOCAL_NETWORK };
+            node.handle(begins, node::Input::Interfaces(vec![own]));
+        }
+        self.node = Some(Box::new(node));
+    }
+
+    /// Makes its node of the DHT, where it is nothing else.
+    pub(super) fn begin_dht(&mut self, now: Timestamp) {
+        self.presence = Presence::There;
+        self.arrives_at = now;
+        let begins = now + self.clock;
+        let contacts = self.settings.dht_contacts.take().unwrap_or_default();
+        self.dht = Some(Box::new(self.dht_node(contacts, begins)));
+    }
+
+    fn dht_node(&self, contacts: Vec<SocketAddr>, begins: Timestamp) -> DhtNode {
+        let named = |contact: SocketAddr| HostPort { host: contact.ip().to_string(), port: contact.port() };
+        let settings = DhtSettings {
+            port: PORT,
+            ipv4: true,
+            ipv6: false,
+            read_only: !self.reachable,
+            version: DHT_VERSION,
+            secret: secret(&mut Chance::of(self.settings.seed, &self.name, "dht")),
+            saved: SavedNodes::default(),
+            contacts: contacts.into_iter().map(named).collect(),
+            routers: Vec::new(),
+        };
+        DhtNode::new(settings, begins)
     }
 
     /// The port of a connection that it opens.
@@ -274,6 +379,13 @@ impl Host {
         self.next_port = if port == u16::MAX { FIRST_PORT } else { port + 1 };
         port
     }
+}
+
+/// What nobody else may guess.
+fn secret(chance: &mut Chance) -> [u8; 32] {
+    let mut secret = [0; 32];
+    secret.chunks_mut(8).for_each(|part| part.copy_from_slice(&chance.next().to_be_bytes()));
+    secret
 }
 
 /// How hosts behave.
@@ -308,7 +420,34 @@ pub(super) fn all(
             hosts.push(Host::new(scenario, seed, number, host, start + last, profile.clone()));
         }
     }
+    introduce(&mut hosts, seed);
+    for (group, plan) in scenario.peers.iter().enumerate() {
+        let Some(named) = plan.poison.clone().map(Hosts) else { continue };
+        let victims = hosts.iter().filter(|host| named.has(&host.name));
+        let victims: Vec<_> = victims.map(|host| host.address).collect();
+        let poisoners = hosts.iter_mut().filter(|host| host.group == Some(group));
+        poisoners.for_each(|host| host.poison.clone_from(&victims));
+    }
     Ok(hosts)
+}
+
+/// Tells all that have a node of the DHT of some that are nothing else: clients of any, each of these of one before it.
+fn introduce(hosts: &mut [Host], seed: u64) {
+    let nodes = hosts.iter().filter(|host| host.stranger == Some(Stranger::DhtNode));
+    let nodes: Vec<SocketAddr> = nodes.map(|host| host.address).collect();
+    let mut before = 0;
+    for host in hosts {
+        if host.stranger == Some(Stranger::DhtNode) {
+            let contact = (before > 0).then(|| nodes[before / 2]);
+            host.settings.dht_contacts = Some(contact.into_iter().collect());
+            before += 1;
+        } else if let Some(contacts) = &mut host.settings.dht_contacts {
+            let mut chosen = nodes.clone();
+            Chance::of(seed, &host.name, "contacts").choose(&mut chosen, DHT_CONTACTS);
+            chosen.truncate(DHT_CONTACTS);
+            *contacts = chosen;
+        }
+    }
 }
 
 /// The address of the tracker.
@@ -329,6 +468,15 @@ const FIRST_PORT: u16 = 49_152;
 
 /// A server near an exchange.
 const TRACKER_RTT: Duration = Duration::from_millis(20);
+
+/// How many nodes of the DHT a client knows at first.
+const DHT_CONTACTS: usize = 3;
+
+/// What nodes of the DHT call themselves (BEP 5, "contact encoding").
+const DHT_VERSION: [u8; 4] = *b"bt\x01\x00";
+
+/// All hosts are in the network 10.0.0.0/8.
+const LOCAL_NETWORK: u8 = 8;
 
 /// What hosts call themselves, in peer ids and in words.
 const PEER_ID_PREFIX: &[u8] = b"-bt0100-";

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use bittrace_protocol::Timestamp;
-use bittrace_protocol::session::{DisconnectReason, Event, Violation};
+use bittrace_protocol::session::{DisconnectReason, Event, SessionStreamId, Transport, Violation};
 
-use super::host::{Host, Presence, TRACKER};
+use super::host::{Host, Presence};
 use super::{START, What, World};
-use crate::measure::{Copies, MessageTotals, Sample, Samples};
+use crate::measure::{Copies, MessageTotals, Sample, Samples, Talk};
 use crate::network::{Connections, EndId, HostId};
 use crate::scenario::Role;
 
@@ -25,10 +25,20 @@ pub(super) struct Measures {
     /// How many times hosts of each group were dialled, and banned for what they sent.
     pub(super) dials: Vec<u64>,
     pub(super) bans: Vec<u64>,
+    /// How many datagrams were sent to hosts of each group.
+    pub(super) datagrams: Vec<u64>,
     pub(super) pieces_done: u64,
     sent: u64,
     /// What the seeds had given when each piece was out once.
     pub(super) first_copy: Option<u64>,
+}
+
+/// What an end of a connection over uTP says.
+#[derive(Debug)]
+pub(super) struct UtpTalk {
+    said: Talk,
+    /// The host at the other end, and since when it is known.
+    other: Option<(HostId, Timestamp)>,
 }
 
 /// Why nothing came for long.
@@ -55,6 +65,7 @@ impl Measures {
             stalls: [(0, Duration::ZERO); 4],
             dials: vec![0; groups],
             bans: vec![0; groups],
+            datagrams: vec![0; groups],
             pieces_done: 0,
             sent: 0,
             first_copy: None,
@@ -63,6 +74,13 @@ impl Measures {
 
     pub(super) const fn note_sent(&mut self, count: usize) {
         self.sent += count as u64;
+    }
+
+    /// A datagram is on its way to a host of this group.
+    pub(super) fn note_datagram(&mut self, group: Option<usize>) {
+        if let Some(group) = group {
+            self.datagrams[group] += 1;
+        }
     }
 
     /// An end says nothing more to the other: counts for how long it was interested, and unchoked the other.
@@ -79,8 +97,7 @@ impl Measures {
             return;
         };
         let Some(end) = connections.end(id) else { return };
-        self.unchoked[group][others] += end.talk.unchoking_for(now).saturating_sub(end.counted_unchoking);
-        end.counted_unchoking = end.talk.unchoking_for(now);
+        self.unchoked[group][others] += end.talk.take_unchoking(now);
         self.count_interest(connections, hosts, id, now);
     }
 
@@ -93,23 +110,35 @@ impl Measures {
         now: Timestamp,
     ) {
         let Some(connection) = connections.get(id.connection) else { return };
-        let opened_at = connection.opened_at;
-        let other = &hosts[connection.end(id.side.other()).host as usize];
-        // A leecher that has everything is a seed.
-        let until = other.done_at.map_or(now, |done| done.min(now));
-        if other.role == Role::Seed {
+        let Some(since) = connection.opened_at else { return };
+        let (host, other) = (connection.end(id.side).host, connection.end(id.side.other()).host);
+        if let Some(end) = connections.end(id) {
+            self.count_interest_of(
+                &mut end.talk,
+                (&hosts[host as usize], &hosts[other as usize]),
+                since,
+                now,
+            );
+        }
+    }
+
+    fn count_interest_of(
+        &mut self,
+        talk: &mut Talk,
+        (host, other): (&Host, &Host),
+        since: Timestamp,
+        now: Timestamp,
+    ) {
+        if host.role == Role::Seed || other.role == Role::Seed {
             return;
         }
-        let Some(end) = connections.end(id) else { return };
-        let host = &hosts[end.host as usize];
-        let (Some(since), Role::Leecher, false) = (opened_at, host.role, end.interest_counted) else {
-            return;
-        };
-        end.interest_counted = true;
+        // A leecher that has everything is a seed.
+        let until = other.done_at.map_or(now, |done| done.min(now));
+        let Some(interested) = talk.take_interest(until) else { return };
         let known = until - since;
         // Legout 2006, section IV-A.1: peers that were known for less say nothing.
         if known >= LEAST_KNOWN {
-            let share = end.talk.interested_for(until).as_secs_f64() / known.as_secs_f64();
+            let share = interested.as_secs_f64() / known.as_secs_f64();
             self.interest[(share.clamp(0.0, 1.0) * 100.0).round() as usize] += 1;
         }
     }
@@ -141,7 +170,14 @@ impl World<'_> {
                     self.measures.dials[group] += 1;
                 }
             }
-            Event::Disconnected { peer, reason, .. } => {
+            Event::Connected { stream, peer, transport: Transport::Utp, .. } => {
+                let other = self.by_address.get(&peer.ip()).map(|&other| (other, self.now));
+                if let Some(talk) = self.hosts[number as usize].talks.get_mut(stream) {
+                    talk.other = other;
+                }
+            }
+            Event::Disconnected { stream, peer, reason, .. } => {
+                self.end_of_utp_talk(number, *stream);
                 let corrupt = matches!(reason, DisconnectReason::Violated(Violation::CorruptPiece(_)));
                 if let Some(group) = self.group_at(peer.ip()).filter(|_| corrupt) {
                     self.measures.bans[group] += 1;
@@ -151,12 +187,69 @@ impl World<'_> {
         }
     }
 
+    /// The next bytes that a client says to a peer.
+    pub(super) fn said(&mut self, number: HostId, stream: SessionStreamId, bytes: &[u8]) {
+        let host = &mut self.hosts[number as usize];
+        let new = || UtpTalk { said: Talk::new(), other: None };
+        let talk = match host.ends.get(&stream) {
+            Some(&id) => self.connections.end(id).map(|end| &mut end.talk),
+            None => Some(&mut host.talks.entry(stream).or_insert_with(new).said),
+        };
+        if let Some(talk) = talk {
+            host.content_sent += talk.say(self.now, bytes, &mut self.measures.messages);
+        }
+    }
+
+    /// A host says nothing more on a connection over uTP.
+    fn end_of_utp_talk(&mut self, number: HostId, stream: SessionStreamId) {
+        let Some(mut talk) = self.hosts[number as usize].talks.remove(&stream) else { return };
+        self.count_utp_interest(number, &mut talk);
+        let Some((other, _)) = talk.other else { return };
+        let groups = (self.hosts[number as usize].group, self.hosts[other as usize].group);
+        if let (Some(group), Some(others)) = groups {
+            self.measures.unchoked[group][others] += talk.said.take_unchoking(self.now);
+        }
+    }
+
+    /// A host says nothing more on any connection over uTP.
+    pub(super) fn end_of_utp_talks(&mut self, number: HostId) {
+        let mut streams: Vec<_> = self.hosts[number as usize].talks.keys().copied().collect();
+        streams.sort_unstable();
+        streams.into_iter().for_each(|stream| self.end_of_utp_talk(number, stream));
+    }
+
+    fn count_utp_interest(&mut self, number: HostId, talk: &mut UtpTalk) {
+        let Some((other, since)) = talk.other else { return };
+        let hosts = (&self.hosts[number as usize], &self.hosts[other as usize]);
+        self.measures.count_interest_of(&mut talk.said, hosts, since, self.now);
+    }
+
+    /// Counts the interest of a host in those that it has connections over uTP to, and theirs in it.
+    fn count_utp_interests(&mut self, number: HostId) {
+        let mut others: Vec<HostId> =
+            self.hosts[number as usize].talks.values().filter_map(|talk| Some(talk.other?.0)).collect();
+        others.push(number);
+        others.sort_unstable();
+        others.dedup();
+        for host in others {
+            let mut talks = std::mem::take(&mut self.hosts[host as usize].talks);
+            // The sum does not depend on the order.
+            for talk in talks.values_mut() {
+                if host == number || talk.other.is_some_and(|(other, _)| other == number) {
+                    self.count_utp_interest(host, talk);
+                }
+            }
+            self.hosts[host as usize].talks = talks;
+        }
+    }
+
     fn group_at(&self, address: std::net::IpAddr) -> Option<usize> {
         self.hosts[*self.by_address.get(&address)? as usize].group
     }
 
     /// A host has everything: it is a leecher no longer, to itself and to others.
     fn count_interests(&mut self, number: HostId) {
+        self.count_utp_interests(number);
         let mut ends: Vec<EndId> = self.hosts[number as usize].ends.values().copied().collect();
         ends.sort_unstable();
         for id in ends {
@@ -170,7 +263,7 @@ impl World<'_> {
     pub(super) fn settle_capacity(&mut self, number: HostId) {
         let host = &mut self.hosts[number as usize];
         // A stranger's link is none of those that clients share.
-        let counts = host.presence == Presence::There && host.pestering.is_none();
+        let counts = host.presence == Presence::There && host.stranger.is_none();
         if counts && host.up.rate.0.is_finite() {
             host.capacity += host.up.rate.0 * self.now.seconds_since(host.capacity_since).max(0.0);
         }
@@ -198,7 +291,7 @@ impl World<'_> {
             if host.role == Role::Seed {
                 sample.given_by_seeds += host.content_sent;
             }
-            if host.presence == Presence::There && host.pestering.is_none() {
+            if host.presence == Presence::There && host.stranger.is_none() {
                 match host.role == Role::Seed || host.done_at.is_some() {
                     true => sample.seeds += 1,
                     false => sample.leechers += 1,
@@ -242,25 +335,17 @@ impl World<'_> {
         }
     }
 
-    fn stall_reason(&mut self, number: HostId) -> StallReason {
-        let mut reason = StallReason::NoPeer;
-        // The worst that is true of any connection does not depend on the order.
-        for &id in self.hosts[number as usize].ends.values() {
-            let Some(connection) = self.connections.get(id.connection) else { continue };
-            let (own, other) = (connection.end(id.side), connection.end(id.side.other()));
-            if other.host == TRACKER || connection.opened_at.is_none() {
-                continue;
-            }
-            let this = match (own.talk.is_interested(), other.talk.is_unchoking()) {
-                (true, true) => StallReason::Waiting,
-                (true, false) => StallReason::Choked,
-                (false, _) => StallReason::NoInterest,
-            };
-            if this as usize > reason as usize {
-                reason = this;
-            }
-        }
-        reason
+    fn stall_reason(&self, number: HostId) -> StallReason {
+        let host = &self.hosts[number as usize];
+        let Some(node) = &host.node else { return StallReason::NoPeer };
+        let peers = node.session().peers(self.now + host.clock).filter(|peer| peer.open);
+        let reasons = peers.map(|peer| match (peer.am_interested, peer.peer_choking) {
+            (true, false) => StallReason::Waiting,
+            (true, true) => StallReason::Choked,
+            (false, _) => StallReason::NoInterest,
+        });
+        // The worst that is true of any connection.
+        reasons.max_by_key(|&reason| reason as usize).unwrap_or(StallReason::NoPeer)
     }
 }
 

@@ -11,6 +11,7 @@ use crate::link::Part;
 use crate::network::HostId;
 use crate::scenario::Scenario;
 use bittrace_protocol::Timestamp;
+use bittrace_protocol::mse::{MAX_KEYS, MseKey};
 use bittrace_trace::{
     Direction, Flow, HostName, Recorder, StreamClosing, StreamId, StreamOpening, Viewpoint,
 };
@@ -24,6 +25,9 @@ pub(super) struct Recording<'a> {
     /// The host at whose link the capture is taken.
     vantage: Option<HostId>,
     connections: u32,
+    /// How many keys it has, and how many it lacks.
+    keys: usize,
+    pub(super) keys_left_out: u64,
     /// The bytes of a packet, where they are in parts.
     packet: Vec<u8>,
 }
@@ -60,7 +64,16 @@ impl<'a> Recording<'a> {
             None => None,
         };
         let (snap, hosts, vantage) = (options.snap, options.hosts, options.vantage);
-        Ok(Self { recorder, snap, hosts, vantage, connections: 0, packet: Vec::new() })
+        Ok(Self {
+            recorder,
+            snap,
+            hosts,
+            vantage,
+            connections: 0,
+            keys: 0,
+            keys_left_out: 0,
+            packet: Vec::new(),
+        })
     }
 
     /// Whether what a host sends is recorded when it leaves that host's link.
@@ -153,6 +166,26 @@ impl<'a> Recording<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// The key of an encrypted connection between two hosts. It comes before the bytes that need it.
+    pub(super) fn key(
+        &mut self,
+        hosts: (HostId, HostId),
+        key: &MseKey,
+        (initiator, responder): (SocketAddr, SocketAddr),
+    ) -> io::Result<()> {
+        let Some(recorder) = &mut self.recorder else { return Ok(()) };
+        if Self::leaves_out(self.hosts.as_ref(), self.vantage, hosts) {
+            return Ok(());
+        }
+        // A reader takes no capture with more.
+        if self.keys == MAX_KEYS {
+            self.keys_left_out += 1;
+            return Ok(());
+        }
+        self.keys += 1;
+        recorder.mse_key(key, initiator, responder)
     }
 
     /// Whether what these two say to each other is not recorded.

@@ -8,7 +8,7 @@ use super::World;
 use super::host::Presence;
 use crate::LabError;
 use crate::measure::{MessageTotals, Sample};
-use crate::network::EndId;
+use crate::network::{EndId, HostId};
 use crate::scenario::Role;
 
 /// A run that has ended.
@@ -41,6 +41,10 @@ pub struct Run {
     pub dials: Vec<u64>,
     /// How many times hosts of each group were banned for blocks of pieces that failed their hash.
     pub bans: Vec<u64>,
+    /// How many datagrams were sent to hosts of each group.
+    pub datagrams: Vec<u64>,
+    /// How many keys of encrypted connections the capture lacks: it has as many as readers take.
+    pub keys_left_out: u64,
     /// How many bytes the seeds had given when others had each piece once.
     pub first_copy: Option<u64>,
 }
@@ -101,14 +105,15 @@ impl World<'_> {
             for id in ends {
                 self.measures.end_of_talk(&mut self.connections, &self.hosts, id, self.now);
             }
+            self.end_of_utp_talks(number as HostId);
         }
         let start = super::START;
         let now = self.now;
         let hosts = self.hosts.iter().filter_map(|host| {
             let status: Option<Status> = host
-                .session
+                .node
                 .as_ref()
-                .map(|session| session.status(now + host.clock))
+                .map(|node| node.session().status(now + host.clock))
                 .or_else(|| host.last_status.clone());
             let count = |of: fn(&Status) -> u64| status.as_ref().map_or(0, of);
             Some(HostReport {
@@ -151,6 +156,8 @@ impl World<'_> {
             stalls: measures.stalls.map(|(count, time)| (count, time.as_secs_f64())),
             dials: measures.dials,
             bans: measures.bans,
+            datagrams: measures.datagrams,
+            keys_left_out: self.recording.keys_left_out,
             first_copy: measures.first_copy,
         })
     }

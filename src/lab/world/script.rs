@@ -102,7 +102,10 @@ impl World<'_> {
         let host = &mut self.hosts[number as usize];
         host.presence = Presence::Vanished;
         host.left_at = Some(self.now);
-        host.last_status = host.session.take().map(|session| session.status(self.now + host.clock));
+        host.end(self.now);
+        host.up.drop_datagrams();
+        self.end_of_utp_talks(number);
+        let host = &mut self.hosts[number as usize];
         let mut ends: Vec<EndId> = host.ends.drain().map(|(_, end)| end).collect();
         ends.sort_unstable();
         for id in ends {

@@ -169,3 +169,53 @@ fn a_seed_leaves_when_its_time_is_over() {
     let left = run.hosts[0].left_at.expect("the seed leaves");
     assert!(left > 0.0 && left < 300.0, "{left}");
 }
+
+/// Two behind routers are connected by the seed (BEP 55): what each has, the other gets without the seed.
+#[test]
+fn hosts_that_nobody_reaches_give_to_each_other_by_holepunch() {
+    let text = "
+        torrent = { size = '2 MiB', piece = '64 KiB' }
+        [[peers]]
+        role = 'seed'
+        up = '40 kB/s'
+        transport = 'utp'
+        [[peers]]
+        count = 3
+        up = '40 kB/s'
+        reachable = false
+        transport = 'utp'";
+    let given = |text: &str| {
+        let run = run(text, WorldOptions::default());
+        assert!(run.hosts[1..].iter().all(|host| host.done_at.is_some()), "{:?}", run.hosts);
+        run.hosts[1..].iter().map(|host| host.uploaded).sum::<u64>()
+    };
+    assert!(given(text) > 2 << 20, "{}", given(text));
+    // Over TCP nobody gets to them, and the seed gives all.
+    assert_eq!(given(&text.replace("'utp'", "'tcp'")), 0);
+}
+
+/// uTP sends again what is lost, so that content arrives whole and once.
+#[test]
+fn what_a_network_loses_doubles_and_reorders_arrives_over_utp_nonetheless() {
+    let text = "
+        torrent = { size = '1 MiB', piece = '64 KiB' }
+        link = { loss = 0.05, reorder = 0.1, duplicate = 0.05 }
+        [[peers]]
+        role = 'seed'
+        up = '100 kB/s'
+        transport = 'utp'
+        [[peers]]
+        count = 2
+        up = '100 kB/s'
+        transport = 'utp'";
+    let run = run(text, WorldOptions::default());
+    for host in &run.hosts[1..] {
+        assert!(host.done_at.is_some() && host.hash_failures == 0, "{host:?}");
+        assert_eq!(host.downloaded, 1 << 20, "{host:?}");
+    }
+    let group = |number: usize| run.datagrams[number];
+    assert!(group(0) > 0 && group(1) > 2 * (1 << 20) / 1500, "{:?}", run.datagrams);
+    // What is said is counted as over TCP.
+    assert!(run.messages.content >= 2 << 20, "{:?}", run.messages);
+    assert!(run.interest.iter().sum::<u64>() > 0 || run.seconds < 10.0);
+}

@@ -61,6 +61,9 @@ pub struct Config {
     pub max_known_peers: usize,
     /// How many bytes of pieces may wait to be stored before no more are asked for.
     pub max_unstored: u64,
+    /// Whether what is sent to peers is handed out in clear as well, as [`Output::Said`](super::Output::Said): for drivers that count
+    /// messages where what they send is encrypted, or goes out as datagrams.
+    pub tells_said: bool,
 }
 
 /// How long to serve after completion: until the first of these is reached; for ever where there is none.
@@ -105,6 +108,7 @@ impl Config {
             goodbye_timeout: Duration::from_secs(5),
             max_known_peers: 2_000,
             max_unstored: 32 * 1024 * 1024,
+            tells_said: false,
         }
     }
 }

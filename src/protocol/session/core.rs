@@ -8,6 +8,8 @@ use crate::peer::PeerFault;
 use crate::wire::Message;
 use crate::{Block, Geometry, HostPort, PeerId, PieceIndex, Timestamp};
 
+use bytes::Bytes;
+
 use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
 use super::choker::Choker;
 use super::hash_serving::HashServing;
@@ -274,7 +276,21 @@ impl Core {
     /// Hands what waits to be sent to a peer to the driver.
     pub(super) fn flush(&mut self, now: Timestamp, peer: &mut Peer) {
         if let Some(bytes) = peer.take_send_buffer(now) {
-            self.outputs.push_back(Output::Send(peer.stream, bytes));
+            self.say(peer, bytes);
+        }
+    }
+
+    /// Hands bytes of the peer protocol to the driver, enciphered where that was agreed on.
+    pub(super) fn say(&mut self, peer: &mut Peer, bytes: Bytes) {
+        self.tell_said(peer.stream, || bytes.clone());
+        let bytes = peer.encryption.encipher(bytes);
+        self.outputs.push_back(Output::Send(peer.stream, bytes));
+    }
+
+    /// Tells the driver what is said to a peer, if it wants to know.
+    pub(super) fn tell_said(&mut self, stream: SessionStreamId, bytes: impl FnOnce() -> Bytes) {
+        if self.config.tells_said {
+            self.outputs.push_back(Output::Said(stream, bytes()));
         }
     }
 

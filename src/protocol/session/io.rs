@@ -154,6 +154,9 @@ pub enum Output {
     Resolve(HostPort),
     /// Send bytes, in the order of these outputs; to a UDP tracker, one datagram.
     Send(SessionStreamId, Bytes),
+    /// The next bytes that are said to a peer, in clear and without the negotiation of encryption, where the
+    /// [settings](super::Config::tells_said) want them. What is to be sent follows in [`Send`](Self::Send).
+    Said(SessionStreamId, Bytes),
     /// The key of a stream whose peer negotiates encryption, to be kept before anything more is sent on the stream: with the
     /// key a recording can be read.
     Secret(SessionStreamId, Box<MseKey>),

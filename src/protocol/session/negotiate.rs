@@ -166,6 +166,7 @@ impl Core {
     pub(super) fn initiate(&mut self, now: Timestamp, peer: &mut Peer) {
         let terms = self.config.profile.encryption;
         let ahead = if terms.sends_ahead { std::mem::take(&mut peer.send_buffer) } else { Vec::new() };
+        self.tell_said(peer.stream, || Bytes::copy_from_slice(&ahead));
         let offer = MseOffer {
             info_hash: self.called_by(),
             methods: terms.offers,

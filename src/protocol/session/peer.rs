@@ -392,15 +392,14 @@ impl Peer {
         self.is_fast() && self.theirs().allows_fast(piece) && !self.fast_pieces.refused.contains(&piece)
     }
 
-    /// The messages that wait, noted as sent, as they go on the wire; none while a negotiation goes on.
+    /// The messages that wait, noted as sent, in clear; none while a negotiation goes on.
     pub(super) fn take_send_buffer(&mut self, now: Timestamp) -> Option<Bytes> {
         if self.send_buffer.is_empty() || self.encryption.holds_back() {
             return None;
         }
         self.last_sent = now;
         self.note_unsent(now, self.send_buffer.len());
-        let bytes = Bytes::from(std::mem::take(&mut self.send_buffer));
-        Some(self.encryption.encipher(bytes))
+        Some(Bytes::from(std::mem::take(&mut self.send_buffer)))
     }
 
     /// So many bytes are handed to the driver.

@@ -79,8 +79,7 @@ impl Core {
         peer.note_block_sent(block.length);
         self.totals.uploaded += count;
         self.totals.upload_rate.add(now, count);
-        let bytes = peer.encryption.encipher(bytes);
-        self.outputs.push_back(Output::Send(peer.stream, bytes));
+        self.say(peer, bytes);
     }
 }
 

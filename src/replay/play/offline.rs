@@ -373,6 +373,7 @@ impl<'a> Simulation<'a> {
                 }
                 // The far end has the key as well.
                 Output::Secret(..)
+                | Output::Said(..)
                 | Output::DhtContact(_)
                 | Output::Store(..)
                 | Output::HashBlocks(..)

@@ -238,6 +238,7 @@ pub(super) fn write_json(
                 "used": group.used,
                 "jain": group.jain,
                 "dials": group.dials,
+                "datagrams": group.datagrams,
                 "bans": group.bans,
             })
         })

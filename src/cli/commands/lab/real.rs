@@ -20,7 +20,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_lab::scenario::{
-    Action, Behaviour, ByteRate, Client, Hosts, PeerGroup, PickerPlan, SpanRange, TrackerKind,
+    Action, Behaviour, ByteRate, Client, EncryptionPlan, Hosts, PeerGroup, PickerPlan, SpanRange,
+    TrackerKind, TransportPlan,
 };
 use bittrace_lab::{Content, HostReport, Run, Scenario, Summary, Tracker, World, WorldOptions};
 use bittrace_protocol::PieceIndex;
@@ -409,6 +410,8 @@ impl Seen {
             stalls: [(0, 0.0); 4],
             dials: vec![0; groups],
             bans: vec![0; groups],
+            datagrams: vec![0; groups],
+            keys_left_out: 0,
             first_copy: ledger.first_copy,
         };
         Self { run, opaque: ledger.hosts.iter().map(|host| host.opaque).collect() }
@@ -423,8 +426,11 @@ fn check(scenario: &Scenario, loopback: bool) -> Result<()> {
             scenario.host_count()
         );
     }
-    if scenario.tracker.kind == TrackerKind::Udp {
-        bail!("tracker: real clients have a tracker over HTTP: leave out kind = \"udp\"");
+    if scenario.tracker.kind != TrackerKind::Http {
+        bail!("tracker: real clients have a tracker over HTTP: leave out tracker.kind");
+    }
+    if scenario.dht.nodes > 0 {
+        bail!("dht: the network of real clients has no DHT: leave out dht.nodes");
     }
     for group in &scenario.peers {
         let name = &group.name;
@@ -442,9 +448,21 @@ fn check(scenario: &Scenario, loopback: bool) -> Result<()> {
             | Behaviour::Slow
             | Behaviour::Sybil
             | Behaviour::BitfieldFlipper
-            | Behaviour::ChokeFlipper => {
+            | Behaviour::ChokeFlipper
+            | Behaviour::PexPoisoner
+            | Behaviour::DhtPoisoner
+            | Behaviour::DhtNode => {
                 bail!("peers {name}: real clients have no such behaviour: lab sim has")
             }
+        }
+        if group.discover.is_some()
+            || group.encryption != EncryptionPlan::Off
+            || group.transport != TransportPlan::Tcp
+        {
+            bail!(
+                "peers {name}: real clients find each other by the tracker, over TCP and in clear: leave out discover, \
+                 encryption and transport"
+            );
         }
     }
     for event in &scenario.events {

@@ -28,6 +28,8 @@ struct End {
     stream: Option<SessionStreamId>,
     /// What it has sent on the last connection.
     sent: Vec<u8>,
+    /// What its session told that it says, in clear.
+    said: Vec<u8>,
     keys: Vec<MseKey>,
     violations: Vec<Violation>,
     methods: Vec<Option<Methods>>,
@@ -72,6 +74,7 @@ impl Wire {
                 disk,
                 stream: None,
                 sent: Vec::new(),
+                said: Vec::new(),
                 keys: Vec::new(),
                 violations: Vec::new(),
                 methods: Vec::new(),
@@ -137,6 +140,7 @@ impl Wire {
                         self.tell(1 - which, Input::Closed(other, CloseReason::ByRemote));
                     }
                 }
+                Output::Said(_, bytes) => self.ends[which].said.extend_from_slice(&bytes),
                 Output::Secret(_, key) => self.ends[which].keys.push(*key),
                 Output::Event(Event::Connected { encryption, .. }) => {
                     self.ends[which].methods.push(encryption);
@@ -208,6 +212,22 @@ fn two_sessions_find_the_way_that_their_policies_have_in_common() {
             assert_eq!(keys[0], keys[1], "{case}");
             assert_eq!(keys[0].is_some(), method.is_some(), "{case}");
         }
+    }
+}
+
+#[test]
+fn what_is_said_under_encryption_is_told_in_clear_to_who_wants_to_know() {
+    let run = |policy, tells_said| {
+        let mut wire = Wire::new([policy; 2], 100_000, |config| config.tells_said = tells_said);
+        wire.run(5);
+        assert!(wire.ends[0].complete);
+        wire
+    };
+    let (clear, enciphered) = (run(Off, false), run(Require, true));
+    for which in [0, 1] {
+        assert!(clear.ends[which].said.is_empty());
+        assert_eq!(enciphered.ends[which].said, clear.ends[which].sent, "{which}");
+        assert_ne!(enciphered.ends[which].said, enciphered.ends[which].sent, "{which}");
     }
 }
 

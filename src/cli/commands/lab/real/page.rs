@@ -60,7 +60,7 @@ impl<'a> Results<'a> {
         if group.is_some_and(is_absent) {
             return false;
         }
-        let of_sessions = ["interest", "hash_failures", "stalls", "dials", "bans"];
+        let of_sessions = ["interest", "hash_failures", "stalls", "dials", "datagrams", "bans"];
         let of_capture = ["used", "copies", "first_copy", "overhead", "wasted", "ratio"];
         let has_capture = self.done.captured.as_ref().is_some_and(|captured| !captured.is_cut);
         !of_sessions.contains(&number) && (has_capture || !of_capture.contains(&number))
