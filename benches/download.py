@@ -7,7 +7,9 @@
 
 All in one run, in turn, from the same seeder over loopback, with content and downloads in memory-backed storage
 (/dev/shm). Prints, for each client, the median of the rounds: MiB/s, CPU seconds a GiB (of the client alone, then of
-the seeder), and peak resident memory. Debian's python3-libtorrent and aria2 are what it wants.
+the seeder), and peak resident memory. Debian's python3-libtorrent and aria2 are what it wants, and rqbit from crates.io:
+
+    cargo install --locked rqbit --no-default-features --features default-tls
 
 The light seeder does next to nothing, so that the clients are what is measured; the other one is libtorrent in
 high-performance settings, which takes a processor for itself. The client "bare" receives, hashes and writes, and
@@ -56,6 +58,10 @@ handle = session.add_torrent({"ti": info, "save_path": sys.argv[3]})
 while not handle.status().is_seeding:
     time.sleep(0.01)
 """
+
+
+# It would look around in the local network, and for a router that opens a port.
+RQBIT = ["rqbit", "--disable-dht", "--disable-lsd", "--disable-upnp-port-forward", "--listen-ip", "127.0.0.1"]
 
 
 class Tracker(http.server.BaseHTTPRequestHandler):
@@ -128,7 +134,7 @@ def clients(work, torrent, light):
     if subprocess.run(["/usr/bin/python3", "-c", "import libtorrent"], capture_output=True).returncode == 0:
         found["libtorrent"] = ["/usr/bin/python3", "-c", LEECH, "46991", torrent, "{out}"]
     if shutil.which("rqbit"):
-        found["rqbit"] = ["rqbit", "--disable-dht", "download", "-e", "-o", "{out}", torrent]
+        found["rqbit"] = [*RQBIT, "download", "--disable-http-api", "-e", "-o", "{out}", torrent]
     return found
 
 

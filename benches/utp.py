@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""How fast bittrace and libtorrent carry a torrent over loopback, from either to either: over uTP, TCP, and TCP with RC4.
+"""How fast bittrace, libtorrent and rqbit carry a torrent over loopback, from each to each: over uTP, TCP, and TCP with RC4.
 
     cargo build --release
     /usr/bin/python3 benches/utp.py [--mib 240] [--rounds 3] [--record] [--way uTP] [--binary target/release/bittrace]
@@ -7,8 +7,8 @@
 One run seeds, another one downloads, both in one way alone; content and downloads are in memory-backed storage (/dev/shm).
 Prints, for each way and pair, the median of the rounds: MiB/s of the download, its start included, the CPU seconds a GiB of
 both runs together, and how many datagrams found the receiver's buffer full (of all programs on the machine; Linux). With --record
-each download of bittrace is measured a second time, recording all that it sends and receives. Debian's python3-libtorrent is
-what it wants; where it is missing, bittrace is measured with itself.
+each download of bittrace is measured a second time, recording all that it sends and receives. Debian's python3-libtorrent and
+rqbit (benches/download.py says from where) are what it wants; where one is missing, it is left out. rqbit does not encrypt.
 """
 import argparse
 import hashlib
@@ -25,18 +25,19 @@ import tempfile
 import threading
 import time
 
-from download import SEEDER_PORT, SETTINGS, Tracker, bencode
+from download import RQBIT, SEEDER_PORT, SETTINGS, Tracker, bencode
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 PIECE = 1 << 20
 
-# Of each way: the options of bittrace, and the settings of libtorrent.
+# Of each way: the options of bittrace, the settings of libtorrent, and the options of rqbit, where it has the way.
 WAYS = {
     "uTP": (["--encryption", "off", "--utp", "require"],
-        {"enable_outgoing_tcp": False, "enable_incoming_tcp": False, "enable_outgoing_utp": True, "enable_incoming_utp": True}),
-    "TCP": (["--encryption", "off", "--utp", "off"], {}),
+        {"enable_outgoing_tcp": False, "enable_incoming_tcp": False, "enable_outgoing_utp": True, "enable_incoming_utp": True},
+        ["--experimental-enable-utp-listen", "--disable-tcp-listen", "--disable-tcp-connect"]),
+    "TCP": (["--encryption", "off", "--utp", "off"], {}, []),
     "TCP, RC4": (["--encryption", "require", "--utp", "off"],
-        {"in_enc_policy": 0, "out_enc_policy": 0, "allowed_enc_level": 2, "prefer_rc4": True}),
+        {"in_enc_policy": 0, "out_enc_policy": 0, "allowed_enc_level": 2, "prefer_rc4": True}, None),
 }
 
 LIBTORRENT = SETTINGS + """
@@ -72,8 +73,12 @@ def dropped():
 
 def command(client, role, way, torrent, folder, options, recorded):
     """The words that start a client."""
-    ours, theirs = WAYS[way]
+    ours, theirs, rqbits = WAYS[way]
     port = SEEDER_PORT if role == "seed" else 0
+    if client == "rqbit":
+        # Another port than that of the seeder, which is on the same address.
+        words = [*RQBIT, *rqbits, "--listen-port", str(port or SEEDER_PORT + 2), "download", "--disable-http-api", "--overwrite"]
+        return [*words, *([] if role == "seed" else ["--exit-on-finish"]), "-o", folder, torrent]
     if client == "libtorrent":
         # Another port than that of the seeder, which is on the same address.
         return [sys.executable, "-c", LIBTORRENT, str(port or SEEDER_PORT + 1), torrent, folder, repr(theirs), role]
@@ -116,7 +121,7 @@ def main():
     options.add_argument("--binary", default=ROOT / "target/release/bittrace")
     options = options.parse_args()
     has_libtorrent = importlib.util.find_spec("libtorrent") is not None
-    clients = ["bittrace", "libtorrent"] if has_libtorrent else ["bittrace"]
+    clients = ["bittrace"] + ["libtorrent"] * has_libtorrent + ["rqbit"] * (shutil.which("rqbit") is not None)
     tracker = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Tracker)
     threading.Thread(target=tracker.serve_forever, daemon=True).start()
     announce = b"http://127.0.0.1:%d/announce" % tracker.server_address[1]
@@ -135,6 +140,7 @@ def main():
             for leecher in clients
             for recorded in (False, True)
             if not recorded or options.record and leecher == "bittrace"
+            if WAYS[way][2] is not None or "rqbit" not in (seeder, leecher)
         ]
         rounds = {pair: [] for pair in pairs}
         for _ in range(options.rounds):

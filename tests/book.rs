@@ -31,6 +31,7 @@ fn pages() -> Vec<Page> {
     let page = |path: &str, base: &str| Page { path: root().join(path), base: root().join(base) };
     let mut pages =
         vec![page("src/README.md", "src"), page("src/words.md", "src"), page("CONTRIBUTING.md", "")];
+    pages.push(page("src/live.md", "src"));
     for entry in root().join("src/decisions").read_dir().expect("there are decisions") {
         let path = entry.expect("the folder can be listed").path();
         pages.push(Page { path, base: root().to_owned() });

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 
 use bittrace_testing::assert_printed;
 use bittrace_testing::captures::captures_folder;
-use bittrace_testing::clients::{ClientEncryption, ClientJob, ClientTransport, aria2};
+use bittrace_testing::clients::{ClientJob, aria2};
 use bittrace_testing::command::{self, scratch_folder};
 use bittrace_testing::programs::{free_port, has_path, is_there, wait_until};
 use bittrace_testing::torrent::SeededTorrent;
@@ -157,16 +157,7 @@ fn tshark_shows_a_download_from_aria2_as_it_runs() {
     let torrent = folder.path().join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).expect("a file can be written");
     let address = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), free_port());
-    let job = ClientJob {
-        torrent: &torrent,
-        content: &content,
-        work: &work,
-        address,
-        over_udp: false,
-        encryption: ClientEncryption::Off,
-        transport: ClientTransport::Tcp,
-    };
-    let _client = aria2(&job);
+    let _client = aria2(&ClientJob::new(&torrent, &content, &work, address));
     wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());
     wait_until("announcing", &work.join("log"), || !tracker.requests().is_empty());
     named.lock().expect("nobody panics").push(address);

@@ -6,7 +6,7 @@ use bittrace_protocol::Timestamp;
 use bittrace_testing::assert_printed;
 use bittrace_testing::captures::{captures, captures_folder, scenario};
 use bittrace_testing::command::{self, scratch_folder};
-use bittrace_trace::{Direction, Flow, Recorder, StreamId, StreamOpening};
+use bittrace_trace::{Direction, Flow, Recorder, StreamId, StreamOpening, Viewpoint};
 use serde_json::Value;
 
 fn printed_in(folder: &Path, arguments: &[&str]) -> String {
@@ -106,8 +106,8 @@ fn commands_that_follow_one_host_say_so() {
 }
 
 /// 1,000 hosts of two programs, each of which calls the next one.
-fn ring_of_hosts(folder: &Path) {
-    let mut recorder = Recorder::new(Vec::new(), "a test").expect("memory takes all");
+fn ring_of_hosts(folder: &Path, viewpoint: Viewpoint) {
+    let mut recorder = Recorder::seen_from(viewpoint, Vec::new(), "a test").expect("memory takes all");
     let greeting = |host: usize| {
         let program = if host.is_multiple_of(5) { "-TR3000-" } else { "-qB4520-" };
         let header = b"\x13BitTorrent protocol\0\0\0\0\0\0\0\0aaaaaaaaaaaaaaaaaaaa";
@@ -135,7 +135,7 @@ const HOSTS: usize = 1_000;
 #[test]
 fn tables_of_a_thousand_clients_are_short_and_say_how_many_are_left_out() {
     let folder = scratch_folder();
-    ring_of_hosts(folder.path());
+    ring_of_hosts(folder.path(), Viewpoint::AnyHost);
     let pages = ["summary,messages,conversations", "ladder"].map(|views| {
         let arguments = ["analyze", "--local", "none", "ring.pcapng", "--view", views, "--limit", "20"];
         printed_in(folder.path(), &arguments)
@@ -156,4 +156,23 @@ fn tables_of_a_thousand_clients_are_short_and_say_how_many_are_left_out() {
     let verbose =
         printed_in(folder.path(), &["-v", "analyze", "--local", "none", "ring.pcapng", "--view", "summary"]);
     assert!(verbose.lines().count() > 2 * HOSTS, "every client and every connection has its row with -v");
+}
+
+#[test]
+fn a_clear_copy_is_of_a_network_where_the_capture_is() {
+    for (viewpoint, is_of_a_network) in [(Viewpoint::BetweenHosts, true), (Viewpoint::AnyHost, false)] {
+        let folder = scratch_folder();
+        ring_of_hosts(folder.path(), viewpoint);
+        let mut clear = command::bittrace(
+            env!("CARGO_BIN_EXE_bittrace"),
+            folder.path(),
+            &["--quiet", "clear", "ring.pcapng", "--output", "clear.pcapng"],
+        );
+        let (code, _, errors) = command::run(&mut clear);
+        assert_eq!(code, 0, "{errors}");
+        for file in ["ring.pcapng", "clear.pcapng"] {
+            let page = printed_in(folder.path(), &["analyze", file, "--view", "summary"]);
+            assert_eq!(page.contains("no local host;"), is_of_a_network, "{file}:\n{page}");
+        }
+    }
 }

@@ -37,7 +37,8 @@ pub(crate) fn node(
         port: if options.config.single_peer { 0 } else { driver.port() },
         ipv4,
         ipv6,
-        read_only: false,
+        // Such a run takes what it needs of one peer and is gone: nobody is to count on its node.
+        read_only: options.config.single_peer,
         version: dht.version,
         secret: options.identity.secret,
         saved,

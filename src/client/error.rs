@@ -106,6 +106,24 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// A file is in the way that has the name of the torrent's, and another length.
+    #[error(
+        "{path} has {found} bytes where the torrent has {length}: it was changed, or is another file; use --repair to keep what is right of it, or --overwrite, or move it away"
+    )]
+    OtherLength {
+        /// The file.
+        path: PathBuf,
+        /// Its bytes.
+        found: u64,
+        /// The bytes of the torrent's file.
+        length: u64,
+    },
+    /// Where the state of a download is kept, something else stands.
+    #[error("{path} is not what a download of this torrent keeps there, or is damaged; move it away")]
+    NotOurState {
+        /// The file.
+        path: PathBuf,
+    },
     /// A symbolic link stands where the torrent's files belong.
     #[error("{path} is a symbolic link, or its path has one; links are not followed")]
     Symlink {

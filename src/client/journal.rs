@@ -58,7 +58,7 @@ impl Journal {
         let remembered = journal.read(piece_count).map_err(|source| journal.error(source))?;
         match remembered {
             Some(remembered) => Ok((journal, remembered)),
-            None => Err(Error::Exists { path: journal.path }),
+            None => Err(Error::NotOurState { path: journal.path }),
         }
     }
 
@@ -269,6 +269,6 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::open(dir.path()).unwrap();
         std::fs::write(dir.path().join(".x.07070707.bittrace"), "diary").unwrap();
-        assert!(matches!(Journal::open(&folder, "x", HASH, 100), Err(Error::Exists { .. })));
+        assert!(matches!(Journal::open(&folder, "x", HASH, 100), Err(Error::NotOurState { .. })));
     }
 }

@@ -28,7 +28,7 @@ impl Lock {
             }
             let length = file.metadata().map_or(0, |metadata| metadata.len());
             if length > 0 {
-                return Err(Error::Exists { path });
+                return Err(Error::NotOurState { path });
             }
             // The run before may have taken the file away after it was opened here.
             if folder.is_named(&file, &name, "")? {
@@ -65,7 +65,7 @@ mod tests {
         drop(Lock::take(&folder, "x").unwrap());
         assert!(!path.exists());
         std::fs::write(&path, "diary").unwrap();
-        assert!(matches!(Lock::take(&folder, "x"), Err(Error::Exists { .. })));
+        assert!(matches!(Lock::take(&folder, "x"), Err(Error::NotOurState { .. })));
         assert!(path.exists());
     }
 }

@@ -63,7 +63,7 @@ impl SharedPieces {
         if folder.look(&pieces.name, "")? != PathEntry::Nothing {
             let file = folder.read(&pieces.name, "")?;
             let found = pieces.read_places(&file, piece_count).map_err(|source| pieces.error(source))?;
-            let Some(found) = found else { return Err(Error::Exists { path: pieces.path() }) };
+            let Some(found) = found else { return Err(Error::NotOurState { path: pieces.path() }) };
             *pieces.lock() = Places { exists: true, ..found };
         }
         Ok(pieces)
@@ -282,7 +282,7 @@ mod tests {
         let path = dir.path().join(".x.07070707.bittrace-pieces");
         std::fs::write(&path, "somebody's own").unwrap();
         let opened = SharedPieces::open(&folder, "x", InfoHash([7; 20]), 100, 9);
-        assert!(matches!(opened, Err(Error::Exists { .. })));
+        assert!(matches!(opened, Err(Error::NotOurState { .. })));
         assert_eq!(std::fs::read(&path).unwrap(), b"somebody's own");
     }
 }

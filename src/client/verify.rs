@@ -434,7 +434,12 @@ impl Surveyor<'_> {
             if !is_kept || !(is_right || is_repaired) {
                 return match wrong.filter(|_| is_kept && has_length && (some_right() || was_ours())) {
                     Some(piece) => Err(Error::Damaged { path: shown(""), piece: piece.0 }),
-                    None => in_the_way(""),
+                    None => match standing.finished {
+                        PathEntry::File(found) if !has_length && !self.repair => {
+                            Err(Error::OtherLength { path: shown(""), found, length: wanted })
+                        }
+                        _ => in_the_way(""),
+                    },
                 };
             }
         }

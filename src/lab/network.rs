@@ -134,6 +134,16 @@ impl End {
         }
     }
 
+    /// What has come next at the other end.
+    pub(crate) fn take_delivered(&mut self) -> Option<Parts> {
+        let parts = self.under_way.pop_front()?;
+        self.coming -= 1;
+        if self.under_way.is_empty() && self.under_way.capacity() > KEPT {
+            self.under_way = VecDeque::new();
+        }
+        Some(parts)
+    }
+
     pub(crate) fn has_more(&self) -> bool {
         !self.waiting.is_empty()
     }
@@ -170,6 +180,9 @@ impl End {
         }
         if self.waiting.is_empty() || self.credit > 0 {
             self.credit = 0;
+        }
+        if self.waiting.is_empty() && self.waiting.capacity() > KEPT {
+            self.waiting = VecDeque::new();
         }
         parts
     }
@@ -301,6 +314,9 @@ impl Connection {
         &self.ends[side as usize]
     }
 }
+
+/// Room for so many bursts is kept at an end that has none: most ends say little most of the time.
+const KEPT: usize = 4;
 
 /// A window of TCP at first: common systems announce so much.
 const FIRST_WINDOW: f64 = 64.0 * 1024.0;

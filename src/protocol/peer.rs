@@ -226,8 +226,8 @@ impl RequestCapacity {
     pub const ANALYSIS: Self = Self { outstanding: 65_536, ended: 65_536 };
 
     /// For a client with many connections: clients have at most some 2,000 requests outstanding, and who sends more is not
-    /// answered.
-    pub const CLIENT: Self = Self { outstanding: 4_096, ended: 256 };
+    /// answered. It bears the faults that only requests which ended long ago show.
+    pub const CLIENT: Self = Self { outstanding: 4_096, ended: 8 };
 }
 
 impl SentMessage {

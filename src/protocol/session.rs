@@ -27,6 +27,7 @@
 //! }
 //! ```
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +78,7 @@ mod tolerance;
 mod torrent;
 mod upload;
 mod view;
+mod waiting;
 mod web_seeds;
 
 pub use config::{Config, SeedGoal};
@@ -139,9 +141,14 @@ impl Session {
         if self.core.state == SessionState::New {
             self.advance(now);
         }
+        if let Input::Sent(stream, count) = input {
+            // Nothing follows from it for others, and every message is followed by one of these.
+            self.sent(now, stream, count);
+            return;
+        }
         let acts = matches!(input, Input::Tick);
         match input {
-            Input::Tick | Input::Searching(_) => {}
+            Input::Tick | Input::Searching(_) | Input::Sent(..) => {}
             // Nearly all that comes is of peers.
             Input::Received(stream, bytes) if self.peers.contains(stream) => {
                 self.received(now, stream, bytes)
@@ -158,7 +165,6 @@ impl Session {
                     peer.over_utp = true;
                 }
             }
-            Input::Sent(stream, count) => self.sent(now, stream, count),
             Input::Closed(stream, reason) => match self.peers.remove(stream) {
                 Some(mut peer) => self.core.forget(now, &mut peer, DisconnectReason::Closed(reason)),
                 None => self.tell_server(now, stream, ServerInput::Closed(reason)),
@@ -185,6 +191,9 @@ impl Session {
         let core = &mut self.core;
         if let Some(output) = core.outputs.pop_front() {
             return output;
+        }
+        if core.outputs.capacity() > KEPT_OUTPUTS {
+            core.outputs = VecDeque::new();
         }
         if core.state == SessionState::Over {
             return Output::Done;
@@ -256,6 +265,9 @@ impl Session {
                     self.core.service_peer(now, peer, &haves);
                 }
                 self.core.flush(now, peer);
+                if let Some(rest) = self.core.rest_after_service(now, peer) {
+                    self.peers.let_rest(stream, rest);
+                }
             }
             self.peers.reuse(streams);
             haves.clear();
@@ -293,10 +305,15 @@ impl Session {
         if core.has_all_wanted() || core.swarm.is_quiet(now) || self.peers.len() >= most {
             return;
         }
+        let connected = self.peers.len() - self.peers.connecting().len();
+        // Whom trackers name does not wait: strangers may name peers that are always full.
+        let pauses = core.swarm.is_full(now) && connected >= (most / ENOUGH).max(1);
+        if self.peers.connecting().len() >= half_open {
+            return;
+        }
         let mut invented = self.invented_connecting();
-        let mut connecting = self.peers.iter().filter(|peer| peer.phase == Phase::Connecting).count();
-        while self.peers.len() < most && connecting < half_open {
-            let takes_invented = invented < MAX_HALF_OPEN_INVENTED;
+        while self.peers.len() < most && self.peers.connecting().len() < half_open {
+            let takes_invented = !pauses && invented < MAX_HALF_OPEN_INVENTED;
             let Some(address) = self.core.swarm.next(now, takes_invented) else { return };
             invented += usize::from(self.core.swarm.is_invented(address));
             let endpoint = match self.core.has_utp {
@@ -304,13 +321,12 @@ impl Session {
                 false => Endpoint::Peer(address),
             };
             self.dial(now, address, endpoint);
-            connecting += 1;
         }
     }
 
     /// How many addresses that no tracker named are being dialled.
     fn invented_connecting(&self) -> usize {
-        let connecting = self.peers.iter().filter(|peer| peer.phase == Phase::Connecting);
+        let connecting = self.peers.connecting().iter().filter_map(|&stream| self.peers.get(stream));
         connecting.filter(|peer| self.core.swarm.is_invented(peer.address)).count()
     }
 
@@ -507,6 +523,12 @@ impl Core {
 /// How many addresses that no tracker named are being dialled at once: they may be hosts that have nothing to do with BitTorrent,
 /// named by somebody who means them harm.
 const MAX_HALF_OPEN_INVENTED: usize = 10;
+
+/// Room for so many outputs is kept when none waits.
+const KEPT_OUTPUTS: usize = 16;
+
+/// A session with one connection of so many that it may have is in no hurry to have more.
+const ENOUGH: usize = 2;
 
 /// How many names of peers are looked up at once.
 const MAX_RESOLVING: usize = 50;

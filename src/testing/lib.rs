@@ -8,6 +8,7 @@ pub mod clients;
 pub mod command;
 pub mod events;
 pub mod hostile;
+pub mod hosts;
 pub mod html_page;
 pub mod json;
 pub mod peer;

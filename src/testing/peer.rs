@@ -1,7 +1,7 @@
 //! A peer that has everything and writes raw bytes, honestly or not.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub enum Misconduct {
     SaysNothingMore,
     /// It never unchokes.
     Chokes,
+    /// It never unchokes callers from this host, and waits long for them.
+    ChokesHost(IpAddr),
     /// It answers requests with silence.
     KeepsBlocks,
     /// It answers no request whose number this divides.
@@ -123,7 +125,12 @@ fn talk(
     noted: &Mutex<Vec<(u32, u32)>>,
 ) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    socket.set_read_timeout(Some(Duration::from_secs(30)))?;
+    let chokes = match fault {
+        Misconduct::ChokesHost(host) => host == socket.peer_addr()?.ip(),
+        fault => fault == Misconduct::Chokes,
+    };
+    let patience = if matches!(fault, Misconduct::ChokesHost(_)) { 600 } else { 30 };
+    socket.set_read_timeout(Some(Duration::from_secs(patience)))?;
     let mut hearing = io::BufReader::new(socket.try_clone()?);
     let left = if let Misconduct::ClosesAfter(count) = fault { count } else { usize::MAX };
     let mut speaking = Speaking { socket: &socket, left };
@@ -167,7 +174,7 @@ fn talk(
         hearing.read_exact(&mut body)?;
         let number = |at: usize| u32::from_be_bytes(body[at..at + 4].try_into().expect("four bytes"));
         match body.first() {
-            Some(2) if fault == Misconduct::Chokes => {}
+            Some(2) if chokes => {}
             Some(2) => speaking.say(&message(1, &[]))?,
             Some(6) => {
                 let (index, begin, length) = (number(1), number(5), number(9));

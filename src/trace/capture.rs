@@ -13,6 +13,7 @@ use bittrace_protocol::{Timestamp, mse};
 
 use crate::burst::Moment;
 use crate::packet::link::LinkType;
+use crate::recorder::Viewpoint;
 
 mod annotate;
 mod byte_order;
@@ -72,6 +73,8 @@ pub struct CapturedPacket<'a> {
     pub interface: u32,
     /// The keys in encrypted connections that the capture holds between the packet before and this one.
     pub mse_keys: &'a [mse::MseKey],
+    /// Where the capture was taken.
+    pub viewpoint: Viewpoint,
 }
 
 /// The place at which a capture ends although it should not.
@@ -219,6 +222,7 @@ impl Capture {
                 CaptureFormat::PcapNg(pcapng) => pcapng.fresh_keys(),
                 CaptureFormat::Pcap(_) | CaptureFormat::PcapBegins => &[],
             },
+            viewpoint: self.viewpoint(),
         }))
     }
 
@@ -336,10 +340,14 @@ impl Capture {
         }
     }
 
-    /// Whether a pcapng says that it was taken between all its hosts, as far as it was read: its interface is called `core`, as
-    /// in the captures of `bittrace lab`.
-    pub fn is_between_hosts(&self) -> bool {
-        matches!(&self.format, CaptureFormat::PcapNg(pcapng) if pcapng.is_between_hosts())
+    /// Where the capture was taken, as far as it was read: the description of a pcapng's interface says that it was taken between
+    /// all its hosts, as in the captures of `bittrace lab`.
+    #[inline]
+    pub const fn viewpoint(&self) -> Viewpoint {
+        match &self.format {
+            CaptureFormat::PcapNg(pcapng) => pcapng.viewpoint(),
+            CaptureFormat::Pcap(_) | CaptureFormat::PcapBegins => Viewpoint::AnyHost,
+        }
     }
 
     /// How many packets were read.

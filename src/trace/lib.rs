@@ -59,6 +59,6 @@ pub use record::{
     Record, Rule, Severity, Side, Transport, Unreadable, WebSeedBody, brief, brief_block, describe,
     describe_in, describe_into, units,
 };
-pub use recorder::{PacketCopier, Recorder, write_all_vectored};
+pub use recorder::{PacketCopier, Recorder, Viewpoint, write_all_vectored};
 pub use statistics::Summary;
 pub use trace::{About, Counts, LocalChoice, Trace, TraceOptions, UnreadLinks};

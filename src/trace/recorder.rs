@@ -22,8 +22,9 @@ mod headers;
 #[cfg(test)]
 mod tests;
 
+use block::Block;
+pub use block::Viewpoint;
 pub use block::write_all_vectored;
-use block::{BETWEEN_HOSTS, Block};
 pub use copier::PacketCopier;
 
 /// Writes connections and datagrams as a capture of raw IP packets with nanosecond times.
@@ -67,19 +68,15 @@ impl<W: Write> Recorder<W> {
     ///
     /// When the writer fails, here as in all methods.
     pub fn new(writer: W, comment: &str) -> io::Result<Self> {
-        Self::named(writer, comment, "")
+        Self::seen_from(Viewpoint::AnyHost, writer, comment)
     }
 
-    /// Begins a capture of a whole network, taken between all its hosts, so that none is local to readers.
+    /// As [`new`](Self::new), of packets that were taken somewhere: of those taken between all hosts none is local to readers.
     ///
     /// # Errors
     ///
     /// When the writer fails.
-    pub fn between_hosts(writer: W, comment: &str) -> io::Result<Self> {
-        Self::named(writer, comment, BETWEEN_HOSTS)
-    }
-
-    fn named(writer: W, comment: &str, interface_name: &str) -> io::Result<Self> {
+    pub fn seen_from(viewpoint: Viewpoint, writer: W, comment: &str) -> io::Result<Self> {
         let mut recorder = Self {
             writer,
             block: Block::default(),
@@ -91,7 +88,7 @@ impl<W: Write> Recorder<W> {
         let comment =
             if comment.is_empty() { SYNTHESISED.to_owned() } else { format!("{comment}\n{SYNTHESISED}") };
         recorder.block.section(&comment, &mut recorder.writer)?;
-        recorder.block.interface(LinkType::RAW.0, interface_name, &mut recorder.writer)?;
+        recorder.block.interface(LinkType::RAW.0, viewpoint, &mut recorder.writer)?;
         Ok(recorder)
     }
 

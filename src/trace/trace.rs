@@ -17,6 +17,7 @@ use bittrace_protocol::mse;
 use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::Dissected;
 use crate::expert::Annotator;
+use crate::recorder::Viewpoint;
 use ahead::Ahead;
 use reading::CaptureReader;
 pub use reading::{About, Counts, UnreadLinks};
@@ -204,7 +205,7 @@ impl Trace {
             }
         }
         if let Some(next) = self.ready.get_mut(self.passed) {
-            if self.about.is_between_hosts() {
+            if self.about.viewpoint() == Viewpoint::BetweenHosts {
                 self.annotator.learn_that_no_host_is_local();
             }
             self.annotator.annotate(next);

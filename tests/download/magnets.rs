@@ -34,3 +34,15 @@ fn a_recording_of_a_download_by_a_link_is_played_by_what_its_peers_described() {
     assert_eq!(summary["summary"]["coverage"], 1.0, "{report}");
     assert_eq!(summary["summary"]["fidelity"], 1.0, "{report}");
 }
+
+#[test]
+fn a_link_that_leads_to_nobody_is_an_error_where_nobody_can_call_either() {
+    let link = "magnet:?xt=urn:btih:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+    let folder = scratch_folder();
+    let output = folder.path().display().to_string();
+    let ran = bittrace(&["download", link, "--no-dht", "--single-peer", "-o", &output]);
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    assert_eq!(code(&ran), 2, "{said}");
+    let wanted = "the magnet link has no tracker (tr=) and no peer (x.pe=), so there is no source of peers";
+    assert!(said.contains(wanted), "{said}");
+}

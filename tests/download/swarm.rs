@@ -2,16 +2,13 @@
 //! DHT alone. Each has a part of the content that no other one has.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
-use bittrace_protocol::InfoHash;
-use bittrace_protocol::dht::{Kind, Message, Method, NodeId, Query};
 use bittrace_protocol::wire;
 use bittrace_testing::clients::*;
 use bittrace_testing::command::{bittrace, run, scratch_folder};
+use bittrace_testing::hosts::{add_hosts, host, names_peers};
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
@@ -28,45 +25,6 @@ fn a_magnet_link_leads_through_a_swarm_of_five_real_clients() {
     if PROGRAMS.into_iter().all(is_there) && can_make_namespaces() {
         in_a_namespace("swarm::a_magnet_link_leads_through_them_elsewhere");
     }
-}
-
-fn host(last: u8) -> IpAddr {
-    Ipv4Addr::new(10, 77, 0, last).into()
-}
-
-/// Gives the namespace these addresses. What is sent to them leaves from ours, as it would from another machine.
-fn add_hosts(hosts: impl Iterator<Item = u8>) {
-    for last in hosts {
-        let address = host(last);
-        let commands = format!(
-            "ip address replace {address}/32 dev lo &&
-             ip route replace local {address} dev lo table local scope host src {}",
-            host(1)
-        );
-        let status = Command::new("sh").args(["-c", &commands]).status().expect("sh starts");
-        assert!(status.success(), "{address}");
-    }
-}
-
-/// Whether a node of the DHT names peers of a torrent. It is asked by one that says that it answers nobody (BEP 43), and so does
-/// not become a node of the network; and twice a second, as libtorrent blocks a host that asks more than five times.
-fn names_peers(node: SocketAddr, torrent: InfoHash) -> bool {
-    let socket = UdpSocket::bind((host(5), 0)).expect("a port is free");
-    socket.set_read_timeout(Some(Duration::from_millis(500))).expect("a time can be set");
-    let query = Query { target: Some(torrent.0), ..Query::new(Method::GetPeers, NodeId([1; 20])) };
-    let message = Message { read_only: Some(true), ..Message::new(*b"it", Kind::Query(query)) };
-    socket.send_to(&message.encode(), node).expect("a datagram leaves");
-    let mut answer = [0; 1_500];
-    let Ok(length) = socket.recv(&mut answer) else { return false };
-    let answer = Message::decode(&answer[..length]).expect("a message of the DHT");
-    let names = match answer.kind {
-        Kind::Response(response) => response.peers.is_some_and(|peers| !peers.is_empty()),
-        _ => false,
-    };
-    if !names {
-        std::thread::sleep(Duration::from_millis(500));
-    }
-    names
 }
 
 /// A client of the swarm.
@@ -101,10 +59,9 @@ fn a_magnet_link_leads_through_them_elsewhere() {
     let torrent = folder.path().join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).expect("a file can be written");
 
-    type Start = fn(&ClientJob<'_>) -> RunningClient;
     let (off, rc4) = (ClientEncryption::Off, ClientEncryption::Rc4);
     let (tcp, utp) = (ClientTransport::Tcp, ClientTransport::Utp);
-    let clients: [(u8, Start, ClientEncryption, ClientTransport); 4] = [
+    let clients: [(u8, StartClient, ClientEncryption, ClientTransport); 4] = [
         (12, aria2, rc4, tcp),
         (13, rtorrent, rc4, tcp),
         (14, qbittorrent, off, utp),
@@ -114,16 +71,8 @@ fn a_magnet_link_leads_through_them_elsewhere() {
     for (place, (last, start, encryption, transport)) in clients.into_iter().enumerate() {
         let (content, work) = folders(folder.path(), last, &seed.files[place]);
         let address = SocketAddr::new(host(last), free_port());
-        let job = ClientJob {
-            torrent: &torrent,
-            content: &content,
-            work: &work,
-            address,
-            over_udp: false,
-            encryption,
-            transport,
-        };
-        running.push(start(&job));
+        let job = ClientJob::new(&torrent, &content, &work, address);
+        running.push(start(&ClientJob { encryption, transport, ..job }));
         members.push(Member {
             address,
             transport: if transport == utp { Transport::Utp } else { Transport::Tcp },
@@ -136,12 +85,13 @@ fn a_magnet_link_leads_through_them_elsewhere() {
     }
     let (_, node_work) = folders(folder.path(), 17, &seed.files[4]);
     let node = SocketAddr::new(host(17), free_port());
-    running.push(libtorrent_in_the_dht(&node_work, node, None));
+    running.push(dht_nodes(&node_work, &[node]));
     // A client asks the node that it is told of once, when it starts: one that does not listen yet is never heard of again.
     wait_until("listening", &node_work.join("log"), || TcpStream::connect(node).is_ok());
     let (content, work) = folders(folder.path(), 16, &seed.files[4]);
     let hidden = SocketAddr::new(host(16), free_port());
-    running.push(libtorrent_in_the_dht(&work, hidden, Some((&torrent, &content, node))));
+    let job = ClientJob::new(&torrent, &content, &work, hidden);
+    running.push(libtorrent(&ClientJob { nodes: &[node], ..job }));
     members.push(Member { address: hidden, transport: Transport::Tcp, encrypted: false });
     wait_until("announcing", &work.join("log"), || names_peers(node, seed.metainfo.info_hash));
 

@@ -35,14 +35,15 @@ pub(crate) fn run(arguments: &ClearArguments, common: Common, output: Output) ->
     }
     warn_of_cut(common, trace.capture().name(), trace.cut());
     let writer = clear.finish().context("the messages cannot be kept")?;
-    let comment = comment(trace.capture());
+    let capture = trace.capture();
+    let comment = comment(capture);
     let mut tally = ClearTally::default();
     let mut go_on = || match interrupted() {
         true => Err(io::ErrorKind::Interrupted.into()),
         false => Ok(()),
     };
     let write = written.write(|out| {
-        tally = writer.write(out, &comment, trace.capture().hosts(), &mut go_on)?;
+        tally = writer.write(out, &comment, (capture.viewpoint(), capture.hosts()), &mut go_on)?;
         Ok(())
     });
     if interrupted() {

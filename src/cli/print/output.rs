@@ -162,19 +162,24 @@ impl Sink {
 impl Write for Sink {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Output(output) => output.write(bytes),
-            Self::Error(error) => error.write(bytes),
+            Self::Output(output) => output.write(bytes).map_err(|error| fault("output", &error)),
+            Self::Error(error) => error.write(bytes).map_err(|error| fault("error", &error)),
             Self::File(file) => file.write(bytes),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         match self {
-            Self::Output(output) => output.flush(),
-            Self::Error(error) => error.flush(),
+            Self::Output(output) => output.flush().map_err(|error| fault("output", &error)),
+            Self::Error(error) => error.flush().map_err(|error| fault("error", &error)),
             Self::File(file) => file.flush(),
         }
     }
+}
+
+/// An error of the same kind that says which standard stream it is of.
+fn fault(stream: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot write to standard {stream}: {error}"))
 }
 
 impl Look {

@@ -1,86 +1,84 @@
-//! Real clients on loopback that are found without a tracker: by the DHT alone.
+//! Real clients that are found without a tracker: by the DHT alone. Those that ask well-known nodes, or take none of the loopback
+//! network, are in a network namespace.
 
 #![allow(clippy::unwrap_used, reason = "a test ends at its first fault")]
 
 mod support;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use bittrace_client::{DhtOptions, Download, DownloadOptions, Notice, Outcome};
 use bittrace_protocol::HostPort;
 use bittrace_protocol::dht::{Kind, Message, Method};
 use bittrace_protocol::magnet::{InfoHashes, Magnet};
+use bittrace_protocol::metainfo::PieceLayers;
 use bittrace_protocol::session::{Config, SeedGoal};
-use bittrace_testing::clients::{RunningClient, libtorrent_in_the_dht, start};
+use bittrace_testing::clients::*;
+use bittrace_testing::hosts::{add_hosts, host, names_peers};
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
-use bittrace_trace::record::Body;
+use bittrace_trace::record::{Body, Side};
 use bittrace_trace::{Dissected, Severity, Trace, TraceOptions};
-use support::{config, options, patient, run};
+use support::{config, finish_within, options, patient};
 
-/// A torrent without a tracker.
+/// A torrent of 8 MiB without a tracker.
 fn seed() -> SeededTorrent {
-    SeededTorrent::folder("", &[("a.bin", 3_000_000), ("sub/b.bin", 700_001)], 64 * 1024)
-}
-
-fn here(port: u16) -> SocketAddr {
-    (Ipv4Addr::LOCALHOST, port).into()
+    SeededTorrent::folder("", &[("a.bin", 5_000_000), ("sub/b.bin", 3_388_608)], 64 * 1024)
 }
 
 /// Options with the DHT, which begins with this node.
 fn with_dht(output: &Path, config: Config, node: SocketAddr, record: &Path) -> DownloadOptions {
-    let nodes = vec![HostPort { host: node.ip().to_string(), port: node.port() }];
     let state = Some(record.with_extension("dht"));
-    let dht = DhtOptions { version: *b"bt\x01\x00", nodes, routers: Vec::new(), state };
+    let dht = DhtOptions { version: *b"bt\x01\x00", nodes: vec![named(node)], routers: Vec::new(), state };
     let mut options = options(output, config);
     options.identity.secret = [7; 32];
     DownloadOptions { dht: Some(dht), record: Some(record.to_owned()), ..options }
 }
 
-/// A node of libtorrent that has no torrent, and where it listens.
-fn libtorrent_node(work: &Path) -> (RunningClient, SocketAddr) {
-    libtorrent(work, None)
+fn named(node: SocketAddr) -> HostPort {
+    HostPort { host: node.ip().to_string(), port: node.port() }
 }
 
-/// libtorrent with a node of the DHT; with a torrent, its content and another node, where it has these.
-fn libtorrent(work: &Path, torrent: Option<(&Path, &Path, SocketAddr)>) -> (RunningClient, SocketAddr) {
-    std::fs::create_dir_all(work).unwrap();
-    let address = here(free_port());
-    let client = libtorrent_in_the_dht(work, address, torrent);
-    wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());
-    (client, address)
+/// Where we, a client, and the nodes of a network are.
+struct Network {
+    ours: IpAddr,
+    client: SocketAddr,
+    nodes: Vec<SocketAddr>,
 }
 
-fn aria2(work: &Path, torrent: Option<(&Path, &Path, SocketAddr)>) -> (RunningClient, SocketAddr) {
-    std::fs::create_dir_all(work).unwrap();
-    let address = here(free_port());
-    let (torrent, content, node) = torrent.expect("aria2 has a torrent");
-    let mut command = Command::new("aria2c");
-    command
-        .args(["--no-conf", "--enable-dht=true", "--enable-dht6=false", "--bt-enable-lpd=false"])
-        .args(["--enable-peer-exchange=false", "--check-integrity=true", "--disable-ipv6=true"])
-        .args(["--seed-ratio=0.0", "--seed-time=600", "--file-allocation=none"])
-        .arg(format!("--dht-entry-point={node}"))
-        .arg(format!("--dht-listen-port={}", address.port()))
-        .arg(format!("--dht-file-path={}", work.join("dht").display()))
-        .arg(format!("--interface={}", address.ip()))
-        .arg(format!("--listen-port={}", address.port()))
-        .arg(format!("--dir={}", content.display()))
-        .arg(torrent);
-    let client = start(&mut command, work);
-    wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());
-    (client, address)
+impl Network {
+    /// One node on loopback.
+    fn here() -> Self {
+        let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        let at = || SocketAddr::new(host, free_port());
+        Self { ours: host, client: at(), nodes: vec![at()] }
+    }
+
+    /// So many nodes, each at its own address.
+    fn in_a_namespace(count: u8) -> Self {
+        let nodes = 13..13 + count;
+        add_hosts(12..13 + count);
+        let at = |last| SocketAddr::new(host(last), free_port());
+        Self { ours: host(1), client: at(12), nodes: nodes.map(at).collect() }
+    }
 }
 
-type Client = fn(&Path, Option<(&Path, &Path, SocketAddr)>) -> (RunningClient, SocketAddr);
+/// What a client, or we, begin with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Has {
+    Torrent,
+    /// A link with the info hash, and the first node where it can have one.
+    Link,
+}
 
 /// A folder with a torrent and its content.
 struct Place {
     _folder: tempfile::TempDir,
     seed: SeededTorrent,
+    network: Network,
+    _nodes: RunningClient,
     torrent: PathBuf,
     content: PathBuf,
     output: PathBuf,
@@ -89,13 +87,22 @@ struct Place {
 }
 
 impl Place {
-    fn new() -> Self {
+    fn new(network: Network) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let seed = seed();
         seed.write_files(&at("content"));
-        std::fs::create_dir(at("out")).unwrap();
-        std::fs::write(at("it.torrent"), &*seed.torrent).unwrap();
+        for name in ["out", "work", "nodes"] {
+            std::fs::create_dir(at(name)).unwrap();
+        }
+        // The torrent names the first node: qBittorrent hears of none in another way.
+        let magnet = Magnet { nodes: vec![named(network.nodes[0])], ..link(&seed) };
+        let file = magnet.torrent_file(seed.metainfo.info_bytes(), &PieceLayers::new());
+        std::fs::write(at("it.torrent"), file).unwrap();
+        let nodes = dht_nodes(&at("nodes"), &network.nodes);
+        for node in &network.nodes {
+            wait_until("listening", &at("nodes/log"), || TcpStream::connect(node).is_ok());
+        }
         Self {
             torrent: at("it.torrent"),
             content: at("content"),
@@ -103,20 +110,55 @@ impl Place {
             recording: at("run.pcapng"),
             work: at("work"),
             seed,
+            network,
+            _nodes: nodes,
             _folder: folder,
         }
     }
+
+    fn node(&self) -> SocketAddr {
+        self.network.nodes[0]
+    }
+
+    fn link(&self) -> Magnet {
+        Magnet { nodes: vec![named(self.node())], ..link(&self.seed) }
+    }
+
+    fn start(&self, client: StartClient, torrent: &Path, content: &Path) -> RunningClient {
+        let job = ClientJob::new(torrent, content, &self.work, self.network.client);
+        let client = client(&ClientJob { nodes: &self.network.nodes, ..job });
+        let log = self.work.join("log");
+        wait_until("listening", &log, || TcpStream::connect(self.network.client).is_ok());
+        client
+    }
+
+    fn options(&self, output: &Path, config: Config) -> DownloadOptions {
+        let options = with_dht(output, Config { rounds: None, ..config }, self.node(), &self.recording);
+        DownloadOptions { listen: vec![self.network.ours], ..options }
+    }
 }
 
-fn gives(program: &str, client: Client) {
-    if !is_there("libtorrent") || !is_there(program) {
-        return;
-    }
-    let place = Place::new();
-    let (_node, node) = libtorrent_node(&place.work.join("node"));
-    let (_client, _) = client(&place.work.join("client"), Some((&place.torrent, &place.content, node)));
-    let config = Config { rounds: None, ..patient() };
-    let (result, notices) = run(&place.seed, with_dht(&place.output, config, node, &place.recording));
+fn link(seed: &SeededTorrent) -> Magnet {
+    Magnet::new(InfoHashes::V1(seed.metainfo.info_hash))
+}
+
+/// A client has the content, and we look for it.
+fn gives(network: Network, client: StartClient, we_have: Has) {
+    let place = Place::new(network);
+    let _client = place.start(client, &place.torrent, &place.content);
+    let nodes = &place.network.nodes;
+    wait_until("announcing", &place.work.join("log"), || {
+        nodes.iter().any(|&node| names_peers(node, place.seed.metainfo.info_hash))
+    });
+    let mut options = place.options(&place.output, patient());
+    let download = match we_have {
+        Has::Torrent => Download::new(place.seed.metainfo.clone(), options).unwrap(),
+        Has::Link => {
+            options.dht.as_mut().unwrap().nodes.clear();
+            Download::of_magnet(place.link(), options)
+        }
+    };
+    let (result, notices) = finish_within(Duration::from_secs(60), download);
     assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
     place.seed.assert_whole(&place.output);
     let port = notices.iter().find_map(|notice| notice.strip_prefix("Listening { port: "));
@@ -124,17 +166,14 @@ fn gives(program: &str, client: Client) {
     assert_reads_well(&place.recording, port.expect("a port"));
     // The next run begins with the nodes of this one.
     let kept = std::fs::read(place.recording.with_extension("dht")).unwrap();
-    assert!(kept.windows(2).any(|bytes| bytes == node.port().to_be_bytes()));
+    assert!(kept.windows(2).any(|bytes| bytes == place.node().port().to_be_bytes()));
 }
 
-fn takes(program: &str, client: Client) {
-    if !is_there("libtorrent") || !is_there(program) {
-        return;
-    }
-    let place = Place::new();
-    let (_node, node) = libtorrent_node(&place.work.join("node"));
-    let config = Config { seeding: Some(SeedGoal::default()), rounds: None, ..patient() };
-    let options = with_dht(&place.content, config, node, &place.recording);
+/// We have the content, and a client looks for it.
+fn takes(network: Network, client: StartClient, it_has: Has) {
+    let place = Place::new(network);
+    let config = Config { seeding: Some(SeedGoal::default()), ..patient() };
+    let options = place.options(&place.content, config);
     let download = Download::new(place.seed.metainfo.clone(), options).unwrap();
     let stop = download.stop();
     let (telling, announced) = std::sync::mpsc::channel();
@@ -152,16 +191,19 @@ fn takes(program: &str, client: Client) {
         })
     });
     announced.recv_timeout(Duration::from_secs(60)).expect("an announce");
-    let work = place.work.join("client");
-    let (_client, _) = client(&work, Some((&place.torrent, &place.output, node)));
-    wait_until("downloading", &work.join("log"), || place.seed.is_whole(&place.output));
+    let torrent = match it_has {
+        Has::Torrent => place.torrent.clone(),
+        Has::Link => PathBuf::from(place.link().to_string()),
+    };
+    let _client = place.start(client, &torrent, &place.output);
+    wait_until("downloading", &place.work.join("log"), || place.seed.is_whole(&place.output));
     stop.stop();
     let report = seeder.join().unwrap().unwrap();
     assert!(report.status.unwrap().uploaded >= place.seed.bytes.len() as u64);
     assert_reads_well(&place.recording, port.recv().unwrap());
 }
 
-/// Every byte of a recording has a meaning, it has datagrams of the DHT, and none of those from our port breaks a rule.
+/// Every byte of a recording has a meaning, it has datagrams of the DHT, and nothing that we sent breaks a rule.
 fn assert_reads_well(recording: &Path, port: u16) {
     let mut trace = Trace::open(recording, TraceOptions::default()).unwrap();
     let mut messages = 0;
@@ -171,57 +213,59 @@ fn assert_reads_well(recording: &Path, port: u16) {
         let is_cut = record.notes.iter().any(|note| note.rule.id == "capture.fragment");
         assert!(is_cut || !matches!(record.body, Body::Unreadable(..)), "{record:?}");
         messages += usize::from(matches!(record.body, Body::Dht(..)));
-        let is_ours = matches!(record.body, Body::Dht(..)) && record.source.port() == port;
-        assert!(!is_ours || record.severity() < Some(Severity::Warn), "{record:?}");
+        let is_ours = match record.body {
+            // On loopback all hosts are one.
+            Body::Dht(..) => record.source.port() == port,
+            _ => record.side == Side::Local,
+        };
+        assert!(is_cut || !is_ours || record.severity() < Some(Severity::Warn), "{record:?}");
     }
     assert!(messages >= 4, "{messages} messages of the DHT");
 }
 
-#[test]
-fn libtorrent_gives_by_the_dht_alone() {
-    gives("libtorrent", libtorrent);
-}
-
-#[test]
-fn libtorrent_takes_by_the_dht_alone() {
-    takes("libtorrent", libtorrent);
-}
-
-#[test]
-fn aria2_gives_by_the_dht_alone() {
-    gives("aria2c", aria2);
-}
-
-#[test]
-fn aria2_takes_by_the_dht_alone() {
-    takes("aria2c", aria2);
-}
-
-/// A link that has the info hash and a node of the DHT, and nothing else: the torrent comes from a peer that nodes name.
-#[test]
-fn a_magnet_link_is_followed_by_the_dht_alone() {
-    if !is_there("libtorrent") {
-        return;
-    }
-    let place = Place::new();
-    let (_node, node) = libtorrent_node(&place.work.join("node"));
-    let (_client, _) = libtorrent(&place.work.join("client"), Some((&place.torrent, &place.content, node)));
-    let mut options = with_dht(&place.output, Config { rounds: None, ..patient() }, node, &place.recording);
-    if let Some(dht) = &mut options.dht {
-        dht.nodes.clear();
-    }
-    let named = HostPort { host: node.ip().to_string(), port: node.port() };
-    let hashes = InfoHashes::V1(place.seed.metainfo.info_hash);
-    let magnet = Magnet { nodes: vec![named], ..Magnet::new(hashes) };
-    let mut port = 0;
-    let report = Download::of_magnet(magnet, options).run_blocking(|notice| {
-        if let Notice::Listening { port: listening } = notice {
-            port = listening;
+macro_rules! here {
+    ($($test:ident: $way:ident $program:literal $client:ident $has:ident;)*) => {$(
+        #[test]
+        fn $test() {
+            if is_there("libtorrent") && is_there($program) {
+                $way(Network::here(), $client, Has::$has);
+            }
         }
-    });
-    assert_eq!(report.unwrap().outcome, Outcome::Complete);
-    place.seed.assert_whole(&place.output);
-    assert_reads_well(&place.recording, port);
+    )*};
+}
+
+here! {
+    libtorrent_gives_by_the_dht_alone: gives "libtorrent" libtorrent Torrent;
+    libtorrent_gives_by_a_link_and_the_dht_alone: gives "libtorrent" libtorrent Link;
+    libtorrent_takes_by_the_dht_alone: takes "libtorrent" libtorrent Torrent;
+    libtorrent_takes_by_a_link_and_the_dht_alone: takes "libtorrent" libtorrent Link;
+    aria2_gives_by_a_link_and_the_dht_alone: gives "aria2c" aria2 Link;
+    aria2_takes_by_the_dht_alone: takes "aria2c" aria2 Torrent;
+    aria2_takes_by_a_link_and_the_dht_alone: takes "aria2c" aria2 Link;
+}
+
+macro_rules! elsewhere {
+    ($($test:ident: $way:ident $program:literal $client:ident $has:ident $count:expr;)*) => {$(
+        #[test]
+        fn $test() {
+            if is_in_a_namespace() {
+                $way(Network::in_a_namespace($count), $client, Has::$has);
+            } else if ["libtorrent", $program, "unshare", "ip"].into_iter().all(is_there) {
+                in_a_namespace(stringify!($test));
+            }
+        }
+    )*};
+}
+
+/// Transmission takes no part in the DHT where it knows fewer nodes; qBittorrent asks one node of a /24. rTorrent 0.9.8 finds
+/// nobody: it reads the text before an address as a part of it, and dials 54.58.10.77 ("6:" and 10.77) where the peer is 10.77.0.1.
+const ENOUGH: u8 = 12;
+
+elsewhere! {
+    qbittorrent_gives_by_a_link_and_the_dht_alone: gives "qbittorrent-nox" qbittorrent Link 1;
+    rtorrent_gives_by_a_link_and_the_dht_alone: gives "rtorrent" rtorrent Link 1;
+    transmission_gives_by_a_link_and_the_dht_alone: gives "transmission-daemon" transmission Link ENOUGH;
+    transmission_takes_by_a_link_and_the_dht_alone: takes "transmission-daemon" transmission Link ENOUGH;
 }
 
 /// A node that is asked, on raw bytes: what came to it within the time that a run takes.

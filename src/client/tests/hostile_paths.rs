@@ -190,7 +190,8 @@ fn a_file_that_was_cut_short_is_repaired() {
     let path = output.path().join("folder/sub/b.bin");
     let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
     file.set_len(150_000).unwrap();
-    assert!(matches!(swarm.download(output.path()), Err(Error::Exists { .. })));
+    let cut = swarm.download(output.path());
+    assert!(matches!(cut, Err(Error::OtherLength { found: 150_000, .. })), "{cut:?}");
     assert_eq!(swarm.repair(output.path()).unwrap().outcome, Outcome::Complete);
     swarm.seed.assert_whole(output.path());
 }

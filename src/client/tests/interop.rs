@@ -10,6 +10,7 @@ use std::path::Path;
 
 use bittrace_client::{Download, Notice, Outcome};
 use bittrace_protocol::metainfo::FileChoice;
+use bittrace_protocol::mse::Methods;
 use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, SeedGoal};
 use bittrace_protocol::wire::Message;
@@ -23,9 +24,10 @@ use support::{options, patient, run};
 
 const PIECE: usize = 64 * 1024;
 
-const FILES: [(&str, usize); 3] = [("a.bin", 3_000_000), ("sub/b.bin", 1_500_000), ("c.bin", 700_001)];
+/// 8 MiB in files of which two share pieces with others.
+const FILES: [(&str, usize); 3] = [("a.bin", 5_000_000), ("sub/b.bin", 2_300_000), ("c.bin", 1_088_608)];
 
-fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: Manner) {
+fn gives(host: IpAddr, program: &str, client: StartClient, manner: Manner) {
     if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
@@ -39,16 +41,8 @@ fn gives(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     let torrent = folder.path().join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).unwrap();
     let address = SocketAddr::new(host, free_port());
-    let job = ClientJob {
-        torrent: &torrent,
-        content: &content,
-        work: &work,
-        address,
-        over_udp: false,
-        encryption: manner.client,
-        transport: manner.transport,
-    };
-    let _client = client(&job);
+    let job = ClientJob::new(&torrent, &content, &work, address);
+    let _client = client(&manner.job(job));
     if manner.transport == ClientTransport::Tcp {
         wait_until("listening", &work.join("log"), || TcpStream::connect(address).is_ok());
     }
@@ -85,7 +79,7 @@ fn assert_alone(seed: &SeededTorrent, output: &Path, name: &str, tracker: &Scrip
     }
 }
 
-fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClient, manner: Manner) {
+fn takes(host: IpAddr, program: &str, client: StartClient, manner: Manner) {
     if !is_there(program) || (host.is_ipv6() && !has_ipv6()) {
         return;
     }
@@ -120,16 +114,7 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
     let address = SocketAddr::new(host, port.recv().unwrap());
     named.lock().unwrap().push(address);
     let address = SocketAddr::new(host, free_port());
-    let job = ClientJob {
-        torrent: &torrent,
-        content: &output,
-        work: &work,
-        address,
-        over_udp: false,
-        encryption: manner.client,
-        transport: manner.transport,
-    };
-    let _client = client(&job);
+    let _client = client(&manner.job(ClientJob::new(&torrent, &output, &work, address)));
     wait_until("downloading", &work.join("log"), || seed.is_whole(&output));
     stop.stop();
     let report = seeder.join().unwrap().unwrap();
@@ -142,6 +127,8 @@ fn takes(host: IpAddr, program: &str, client: fn(&ClientJob<'_>) -> RunningClien
 struct Manner {
     client: ClientEncryption,
     ours: EncryptionPolicy,
+    /// What we offer in negotiations; `None` is what goes with the policy.
+    offers: Option<Methods>,
     /// What carries the connections; where it is uTP, we take nothing else.
     transport: ClientTransport,
     torrent: MakeTorrent,
@@ -152,6 +139,7 @@ struct Manner {
 const CLEAR: Manner = Manner {
     client: ClientEncryption::Off,
     ours: EncryptionPolicy::Off,
+    offers: None,
     transport: ClientTransport::Tcp,
     torrent: SeededTorrent::folder,
     files: None,
@@ -172,6 +160,12 @@ const RC4: Manner = Manner { client: ClientEncryption::Rc4, ours: EncryptionPoli
 /// A client that negotiates and then speaks in clear: we dial it with a negotiation that offers both.
 const PLAINTEXT: Manner =
     Manner { client: ClientEncryption::Plaintext, ours: EncryptionPolicy::Prefer, ..CLEAR };
+/// The same, where nothing else is offered: the client chooses RC4 of both.
+const PLAINTEXT_ALONE: Manner = Manner { offers: Some(Methods(Methods::PLAINTEXT)), ..PLAINTEXT };
+const PLAINTEXT_OVER_UTP: Manner = Manner { transport: ClientTransport::Utp, ..PLAINTEXT };
+const PLAINTEXT_ALONE_OVER_UTP: Manner = Manner { transport: ClientTransport::Utp, ..PLAINTEXT_ALONE };
+const PLAINTEXT_OF_CALLERS_OVER_UTP: Manner =
+    Manner { transport: ClientTransport::Utp, ..PLAINTEXT_OF_CALLERS };
 /// The same client calls us, who choose plaintext where we may.
 const PLAINTEXT_OF_CALLERS: Manner =
     Manner { client: ClientEncryption::Plaintext, ours: EncryptionPolicy::Allow, ..CLEAR };
@@ -185,9 +179,14 @@ const CLEAR_AFTER_RC4: Manner =
 impl Manner {
     fn config(self) -> Config {
         let mut config = patient();
-        config.profile.encryption = EncryptionProfile::own(self.ours);
+        let own = EncryptionProfile::own(self.ours);
+        config.profile.encryption = EncryptionProfile { offers: self.offers.unwrap_or(own.offers), ..own };
         config.files = self.files.map_or(FileChoice::ALL, |files| files.parse().unwrap());
         config
+    }
+
+    const fn job<'a>(self, job: ClientJob<'a>) -> ClientJob<'a> {
+        ClientJob { encryption: self.client, transport: self.transport, ..job }
     }
 
     const fn utp(self) -> UtpPolicy {
@@ -197,7 +196,8 @@ impl Manner {
         }
     }
 
-    /// Every byte of the recording has a meaning, and blocks stood encrypted on the wire where the client takes RC4 alone.
+    /// Every byte of the recording has a meaning, we broke no rule, and blocks stood encrypted on the wire where the client takes
+    /// RC4 alone.
     fn assert_shown_by(self, recording: &Path, seed: &SeededTorrent) {
         let torrents = seed.metainfo.info_hash_v2.map(|_| seed.metainfo.clone()).into_iter().collect();
         let mut trace = Trace::open(recording, TraceOptions { torrents, ..TraceOptions::default() }).unwrap();
@@ -210,8 +210,7 @@ impl Manner {
             // does not encrypt may read a part of our public key.
             let is_refused = matches!(self.ours, EncryptionPolicy::Prefer | EncryptionPolicy::Off);
             assert!(!is_opaque || is_refused, "{record:?}");
-            let is_watched = self.transport == ClientTransport::Utp || seed.metainfo.info_hash_v2.is_some();
-            if is_watched && record.side == Side::Local {
+            if record.side == Side::Local {
                 let findings = record.notes.iter().filter(|note| note.rule.severity >= Severity::Warn);
                 assert_eq!(findings.count(), 0, "{record:?}");
             }
@@ -257,6 +256,7 @@ interop! {
     IPV4 qbittorrent, UTP: "qbittorrent-nox", qbittorrent_gives_over_utp, qbittorrent_takes_over_utp;
     IPV4 libtorrent, UTP: "libtorrent", libtorrent_gives_over_utp, libtorrent_takes_over_utp;
     IPV4 libtorrent, RC4_OVER_UTP: "libtorrent", libtorrent_gives_with_rc4_over_utp, libtorrent_takes_with_rc4_over_utp;
+    IPV4 qbittorrent, RC4_OVER_UTP: "qbittorrent-nox", qbittorrent_gives_with_rc4_over_utp, qbittorrent_takes_with_rc4_over_utp;
     IPV4 libtorrent, V2: "libtorrent", libtorrent_gives_v2, libtorrent_takes_v2;
     IPV4 libtorrent, HYBRID: "libtorrent", libtorrent_gives_hybrid, libtorrent_takes_hybrid;
     IPV4 libtorrent, V2_WITH_RC4: "libtorrent", libtorrent_gives_v2_with_rc4, libtorrent_takes_v2_with_rc4;
@@ -280,6 +280,7 @@ fn clients_that_choose_plaintext_give() {
     gives(IPV4, "aria2c", aria2, PLAINTEXT);
     gives(IPV4, "libtorrent", libtorrent, PLAINTEXT);
     gives(IPV4, "rtorrent", rtorrent, PLAINTEXT);
+    gives(IPV4, "transmission-daemon", transmission, PLAINTEXT_ALONE);
 }
 
 #[test]
@@ -287,6 +288,17 @@ fn clients_that_choose_plaintext_take() {
     takes(IPV4, "aria2c", aria2, PLAINTEXT_OF_CALLERS);
     takes(IPV4, "libtorrent", libtorrent, PLAINTEXT_OF_CALLERS);
     takes(IPV4, "rtorrent", rtorrent, PLAINTEXT_OF_CALLERS);
+}
+
+#[test]
+fn clients_that_choose_plaintext_give_over_utp() {
+    gives(IPV4, "libtorrent", libtorrent, PLAINTEXT_OVER_UTP);
+    gives(IPV4, "transmission-daemon", transmission, PLAINTEXT_ALONE_OVER_UTP);
+}
+
+#[test]
+fn libtorrent_takes_in_plaintext_over_utp() {
+    takes(IPV4, "libtorrent", libtorrent, PLAINTEXT_OF_CALLERS_OVER_UTP);
 }
 
 #[test]
@@ -315,29 +327,32 @@ fn transmission_gives_with_rc4() {
     gives(IPV4, "transmission-daemon", transmission, RC4);
 }
 
-/// It takes none of the loopback network from a tracker.
 #[test]
-fn transmission_takes() {
-    if is_there("transmission-daemon") && is_there("unshare") && is_there("ip") {
-        in_a_namespace("transmission_takes_elsewhere");
-    }
+fn transmission_gives_with_rc4_over_utp() {
+    gives(IPV4, "transmission-daemon", transmission, RC4_OVER_UTP);
 }
 
-#[test]
-#[ignore = "another test runs it, in a network namespace"]
-fn transmission_takes_elsewhere() {
-    takes(IN_NAMESPACE, "transmission-daemon", transmission, CLEAR);
+/// Transmission takes none of the loopback network from a tracker.
+macro_rules! transmission_takes {
+    ($($test:ident $elsewhere:ident $manner:ident;)*) => {$(
+        #[test]
+        fn $test() {
+            if ["transmission-daemon", "unshare", "ip"].into_iter().all(is_there) {
+                in_a_namespace(stringify!($elsewhere));
+            }
+        }
+
+        #[test]
+        #[ignore = "another test runs it, in a network namespace"]
+        fn $elsewhere() {
+            takes(IN_NAMESPACE, "transmission-daemon", transmission, $manner);
+        }
+    )*};
 }
 
-#[test]
-fn transmission_takes_with_rc4() {
-    if is_there("transmission-daemon") && is_there("unshare") && is_there("ip") {
-        in_a_namespace("transmission_takes_with_rc4_elsewhere");
-    }
-}
-
-#[test]
-#[ignore = "another test runs it, in a network namespace"]
-fn transmission_takes_with_rc4_elsewhere() {
-    takes(IN_NAMESPACE, "transmission-daemon", transmission, RC4);
+transmission_takes! {
+    transmission_takes transmission_takes_elsewhere CLEAR;
+    transmission_takes_with_rc4 transmission_takes_with_rc4_elsewhere RC4;
+    transmission_takes_over_utp transmission_takes_over_utp_elsewhere UTP;
+    transmission_takes_with_rc4_over_utp transmission_takes_with_rc4_over_utp_elsewhere RC4_OVER_UTP;
 }

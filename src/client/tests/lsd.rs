@@ -12,13 +12,12 @@ use std::time::Duration;
 
 use bittrace_client::{Download, DownloadOptions, Notice, Outcome};
 use bittrace_protocol::session::{Config, SeedGoal};
-use bittrace_testing::clients::{RunningClient, start};
+use bittrace_testing::clients::*;
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_trace::record::Body;
-use bittrace_trace::{Dissected, Trace, TraceOptions};
 use socket2::{Domain, Socket, Type};
-use support::{options, patient, run};
+use support::{options, patient, read_all, run};
 
 const OURS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 4);
 const THEIRS: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 3);
@@ -39,55 +38,14 @@ fn make_local_network() {
     }
 }
 
-/// What a client is told: the torrent, the folder of the content, a folder for its settings, its port.
-type Job<'a> = (&'a Path, &'a Path, &'a Path, u16);
-
-fn libtorrent((torrent, content, work, port): Job<'_>) -> RunningClient {
-    let script = "import libtorrent as lt, sys, time\n\
-        s = lt.session({'listen_interfaces': sys.argv[1], 'enable_dht': False, 'enable_lsd': True,\n\
-        \x20 'enable_upnp': False, 'enable_natpmp': False, 'enable_outgoing_utp': False, 'enable_incoming_utp': False})\n\
-        s.add_torrent({'ti': lt.torrent_info(sys.argv[2]), 'save_path': sys.argv[3]})\n\
-        time.sleep(600)\n";
-    let mut command = Command::new(PYTHON);
-    command.args(["-c", script, &SocketAddr::from((THEIRS, port)).to_string()]).arg(torrent).arg(content);
-    start(&mut command, work)
+/// Starts a client that looks for peers in the local network.
+fn start_at(client: StartClient, torrent: &Path, content: &Path, work: &Path, port: u16) -> RunningClient {
+    let address = SocketAddr::from((THEIRS, port));
+    client(&ClientJob { lsd: true, ..ClientJob::new(torrent, content, work, address) })
 }
 
-fn qbittorrent((torrent, content, work, port): Job<'_>) -> RunningClient {
-    let folder = work.join("qBittorrent/config");
-    std::fs::create_dir_all(&folder).unwrap();
-    let settings = format!(
-        "[LegalNotice]\nAccepted=true\n[Network]\nPortForwardingEnabled=false\n[Preferences]\n\
-         WebUI\\Address=127.0.0.1\nWebUI\\Port={web}\nWebUI\\UseUPnP=false\n[BitTorrent]\nSession\\Encryption=0\n\
-         Session\\DHTEnabled=false\nSession\\LSDEnabled=true\nSession\\PeXEnabled=false\nSession\\BTProtocol=TCP\n\
-         Session\\Port={port}\nSession\\UseRandomPort=false\nSession\\QueueingSystemEnabled=false\n\
-         Session\\InterfaceAddress={THEIRS}\nSession\\DefaultSavePath={}\n",
-        content.display(),
-        web = free_port(),
-    );
-    std::fs::write(folder.join("qBittorrent.conf"), settings).unwrap();
-    let mut command = Command::new("qbittorrent-nox");
-    command.arg(format!("--profile={}", work.display())).args(["--skip-dialog=true", "--add-paused=false"]);
-    start(command.arg(format!("--save-path={}", content.display())).arg(torrent), work)
-}
-
-fn aria2((torrent, content, work, port): Job<'_>) -> RunningClient {
-    let mut command = Command::new("aria2c");
-    command
-        .args(["--no-conf", "--enable-dht=false", "--enable-dht6=false", "--bt-enable-lpd=true"])
-        .args(["--enable-peer-exchange=false", "--check-integrity=true"])
-        .args(["--seed-ratio=0.0", "--seed-time=600", "--file-allocation=none"])
-        .arg(format!("--bt-lpd-interface={THEIRS}"))
-        .arg(format!("--interface={THEIRS}"))
-        .arg(format!("--dir={}", content.display()))
-        .arg(format!("--listen-port={port}"))
-        .arg(torrent);
-    start(&mut command, work)
-}
-
-type Client = fn(Job<'_>) -> RunningClient;
-
-const CLIENTS: [(&str, Client); 3] =
+/// rTorrent does not speak the protocol; Transmission 3.00 is not heard in this network.
+const CLIENTS: [(&str, StartClient); 3] =
     [("libtorrent", libtorrent), ("qbittorrent-nox", qbittorrent), ("aria2c", aria2)];
 
 /// A socket that hears what others of the network say to the group.
@@ -111,21 +69,18 @@ fn hears_the_group() -> bool {
 
 /// How many announces of the local network a recording has: sent by us, and received.
 fn announces(recording: &Path) -> (usize, usize) {
-    let mut trace = Trace::open(recording, TraceOptions::default()).unwrap();
     let (mut sent, mut received) = (0, 0);
-    while let Some(dissected) = trace.next().unwrap() {
-        let Dissected::Record(record) = dissected else { continue };
-        assert!(!matches!(record.body, Body::Unreadable(..)), "{record:?}");
+    read_all(recording, |record| {
         if let Body::Lsd(_) = record.body {
             *(if record.source.ip() == OURS { &mut sent } else { &mut received }) += 1;
             assert_eq!(record.destination, "239.192.152.143:6771".parse().unwrap());
         }
-    }
+    });
     (sent, received)
 }
 
 fn seed() -> SeededTorrent {
-    SeededTorrent::single("http://127.0.0.1:1/announce", 2_000_000, 64 * 1024)
+    SeededTorrent::single("http://127.0.0.1:1/announce", 8 << 20, 64 * 1024)
 }
 
 fn local(output: &Path, config: Config, recording: &Path) -> DownloadOptions {
@@ -137,14 +92,14 @@ fn local(output: &Path, config: Config, recording: &Path) -> DownloadOptions {
     }
 }
 
-fn gives(client: Client) {
+fn gives(client: StartClient) {
     let (seed, folder) = (seed(), tempfile::tempdir().unwrap());
     let [content, work, output] = ["content", "work", "out"].map(|name| folder.path().join(name));
     seed.write_files(&content);
     std::fs::create_dir(&work).unwrap();
     let torrent = folder.path().join("it.torrent");
     std::fs::write(&torrent, &*seed.torrent).unwrap();
-    let _client = client((&torrent, &content, &work, free_port()));
+    let _client = start_at(client, &torrent, &content, &work, free_port());
     let recording = folder.path().join("run.pcapng");
     let config = Config { rounds: None, ..patient() };
     let (result, notices) = run(&seed, local(&output, config, &recording));
@@ -154,7 +109,7 @@ fn gives(client: Client) {
     assert!(sent >= 1, "our announce is in the recording");
 }
 
-fn takes(client: Client) {
+fn takes(client: StartClient) {
     let (seed, folder) = (seed(), tempfile::tempdir().unwrap());
     let [content, work, output] = ["content", "work", "out"].map(|name| folder.path().join(name));
     seed.write_files(&content);
@@ -170,7 +125,7 @@ fn takes(client: Client) {
     // We have everything and call nobody: the client has to know its torrent when we announce, as it does once it has announced.
     let theirs = free_port();
     let group = group();
-    let _client = client((&torrent, &output, &work, theirs));
+    let _client = start_at(client, &torrent, &output, &work, theirs);
     wait_until("listening", &work.join("log"), || TcpStream::connect((THEIRS, theirs)).is_ok());
     group.recv(&mut [0; 1500]).unwrap();
     drop(group);

@@ -29,7 +29,7 @@ const FILES: [(&str, usize); 3] =
 const PIECE: usize = 256 * 1024;
 
 /// A client's name in messages, the program, and how it is started.
-type Program = (&'static str, fn(&ClientJob<'_>) -> RunningClient);
+type Program = (&'static str, StartClient);
 
 /// A torrent on disk, its tracker at work.
 struct Scene {
@@ -60,15 +60,9 @@ impl Scene {
     }
 
     fn start(&self, (_, client): Program, content: &Path) -> RunningClient {
-        client(&ClientJob {
-            torrent: &self.torrent,
-            content,
-            work: &self.path("work"),
-            address: SocketAddr::new(ELSEWHERE, 6891),
-            encryption: ClientEncryption::Off,
-            transport: ClientTransport::Tcp,
-            over_udp: self.over_udp,
-        })
+        let (work, address) = (self.path("work"), SocketAddr::new(ELSEWHERE, 6891));
+        let job = ClientJob::new(&self.torrent, content, &work, address);
+        client(&ClientJob { over_udp: self.over_udp, ..job })
     }
 
     fn options(&self, output: &Path, config: Config) -> DownloadOptions {

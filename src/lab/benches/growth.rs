@@ -1,12 +1,13 @@
 //! How the cost of a simulated swarm grows: time, time a block, and memory, by peers, size and connections.
 //!
 //! `cargo bench -p bittrace-lab` prints a row for each swarm of the table that takes less than a minute; with `-- all`, every
-//! row; with `-- 100 16 50`, the swarm of 100 peers, 16 MiB and 50 connections each. Each row has a process of its own, so that
-//! the peak of its memory is its own.
+//! row; with `-- 100 16 50`, the swarm of 100 peers, 16 MiB and 50 connections each, and with `-- 100 16 50 60` how far that comes
+//! in a minute. Each row has a process of its own, so that the peak of its memory is its own. The time is that of the processor, where the system tells it (Linux): the time on a clock
+//! grows with whatever else a machine does.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout, missing_docs)]
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bittrace_lab::{Scenario, World, WorldOptions};
 
@@ -27,14 +28,14 @@ fn main() {
     let arguments: Vec<String> =
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let numbers: Vec<u32> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
-    if let [peers, size, connections] = numbers[..] {
-        row(peers, size, connections);
+    if let [peers, size, connections, ref rest @ ..] = numbers[..] {
+        row(peers, size, connections, rest.first().map(|&seconds| Duration::from_secs(seconds.into())));
         return;
     }
     println!(
-        "| peers | file | connections each | wall | pretend | us a block | events a second | peak memory | a host |"
+        "| peers | file | connections each | time | pretend | us a block | events a second | peak memory | a host | dials a host | wasted |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|---|---|---|---|---|");
     let all = arguments.iter().any(|argument| argument == "all");
     let own = std::env::current_exe().expect("this program has a path");
     for (peers, size, connections, _) in ROWS.iter().filter(|row| all || !row.3) {
@@ -44,7 +45,8 @@ fn main() {
     }
 }
 
-fn row(peers: u32, size: u32, connections: u32) {
+/// Runs a swarm, for so long at the most, and prints its row.
+fn row(peers: u32, size: u32, connections: u32, most: Option<Duration>) {
     let text = format!(
         "[torrent]
         size = '{size} MiB'
@@ -63,20 +65,33 @@ fn row(peers: u32, size: u32, connections: u32) {
     );
     let scenario = Scenario::parse(&text).expect("a scenario");
     let began = Instant::now();
-    let run = World::new(&scenario, WorldOptions::default()).expect("a world").run().expect("a run");
-    let wall = began.elapsed().as_secs_f64();
+    let world = World::new(&scenario, WorldOptions::default()).expect("a world");
+    let run = world.run_while(|| most.is_none_or(|most| began.elapsed() < most)).expect("a run");
+    let time = processor_seconds().unwrap_or_else(|| began.elapsed().as_secs_f64());
     let done = run.hosts.iter().filter(|host| host.done_at.is_some()).count() as u32;
-    assert_eq!(done, peers - 1, "all are done");
-    let blocks = f64::from(peers - 1) * f64::from(size) * 64.0;
+    assert!(done == peers - 1 || most.is_some(), "all are done");
+    let blocks = run.hosts.iter().map(|host| host.downloaded).sum::<u64>() as f64 / 16_384.0;
+    let all = f64::from(peers - 1) * f64::from(size) * 64.0;
     let peak = peak_kib();
+    let wasted: u64 = run.hosts.iter().map(|host| host.wasted).sum();
+    let part = if done == peers - 1 { String::new() } else { format!(" for {:.0} %", blocks * 100.0 / all) };
     println!(
-        "| {peers} | {size} MiB | {connections} | {wall:.1} s | {:.0} s | {:.1} | {:.0} | {} MB | {} KB |",
+        "| {peers} | {size} MiB | {connections} | {time:.1} s{part} | {:.0} s | {:.1} | {:.0} | {} MB | {} KB | {} | {:.1} % |",
         run.seconds,
-        wall * 1e6 / blocks,
-        run.events as f64 / wall,
+        time * 1e6 / blocks,
+        run.events as f64 / time,
         peak / 1000,
         peak / u64::from(peers),
+        run.dials.iter().sum::<u64>() / u64::from(peers),
+        wasted as f64 * 100.0 / (blocks * 16_384.0),
     );
+}
+
+/// How long this process has had a processor, where the system tells it.
+fn processor_seconds() -> Option<f64> {
+    let times = std::fs::read_to_string("/proc/self/schedstat").ok()?;
+    let nanoseconds: u64 = times.split_whitespace().next()?.parse().ok()?;
+    Some(nanoseconds as f64 / 1e9)
 }
 
 /// The peak of the memory of this process, where the system tells it (Linux).

@@ -174,8 +174,7 @@ impl World<'_> {
         let Some(connection) = self.connections.get(from.connection) else { return Ok(()) };
         let (known_at, recorded) = (self.now + connection.delay, connection.recorded);
         let Some(end) = self.connections.end(from) else { return Ok(()) };
-        let Some(parts) = end.under_way.pop_front() else { return Ok(()) };
-        end.coming -= 1;
+        let Some(parts) = end.take_delivered() else { return Ok(()) };
         let blocked = end.blocked;
         let to = self.connections.end(from.other()).map_or(TRACKER, |end| end.host);
         if self.hosts[to as usize].presence == Presence::Vanished {

@@ -240,6 +240,7 @@ impl Host {
         let mut config = Config::new(profile);
         config.port = PORT;
         config.max_peers = self.settings.connections;
+        config.max_known_peers = (self.settings.connections * KNOWN_A_CONNECTION).max(LEAST_KNOWN);
         config.unchoke_slots = self.settings.slots;
         config.seeding = match self.settings.departure {
             Departure::WhenDone => None,
@@ -314,6 +315,11 @@ pub(super) fn all(
 pub(super) fn tracker_address() -> IpAddr {
     Ipv4Addr::new(10, 255, 0, 1).into()
 }
+
+/// How many addresses a host remembers for each connection that it may have, and at least: enough to find others where most are
+/// full. Among thousands of hosts, more would be most of its memory.
+const KNOWN_A_CONNECTION: usize = 8;
+const LEAST_KNOWN: usize = 200;
 
 /// Where hosts listen.
 const PORT: u16 = 6881;

@@ -11,7 +11,9 @@ use crate::link::Part;
 use crate::network::HostId;
 use crate::scenario::Scenario;
 use bittrace_protocol::Timestamp;
-use bittrace_trace::{Direction, Flow, HostName, Recorder, StreamClosing, StreamId, StreamOpening};
+use bittrace_trace::{
+    Direction, Flow, HostName, Recorder, StreamClosing, StreamId, StreamOpening, Viewpoint,
+};
 
 /// Writes what is to be recorded.
 pub(super) struct Recording<'a> {
@@ -46,7 +48,7 @@ impl<'a> Recording<'a> {
                 let writer: Box<dyn Write + 'a> = Box::new(BufWriter::with_capacity(BUFFER, writer));
                 let mut recorder = match vantage {
                     Some(_) => Recorder::new(writer, &comment)?,
-                    None => Recorder::between_hosts(writer, &comment)?,
+                    None => Recorder::seen_from(Viewpoint::BetweenHosts, writer, &comment)?,
                 };
                 let names: Vec<_> = hosts
                     .iter()

@@ -21,6 +21,7 @@ use crate::{HostPort, InfoHash, Timestamp};
 
 mod answers;
 mod external;
+mod reach;
 mod saved;
 #[cfg(test)]
 mod simulation;
@@ -30,6 +31,7 @@ mod tests;
 pub use saved::SavedNodes;
 
 use external::Votes;
+use reach::Reach;
 
 /// What a node of the DHT is told before it begins.
 #[derive(Debug, Clone)]
@@ -40,7 +42,8 @@ pub struct DhtSettings {
     pub ipv4: bool,
     /// Whether there is a socket for IPv6.
     pub ipv6: bool,
-    /// Whether nobody can reach us: other nodes are told so, and nobody is answered (BEP 43).
+    /// Whether nobody is to ask us: other nodes are told so, and nobody is answered (BEP 43). Else a node finds out for itself
+    /// whether it can be reached.
     pub read_only: bool,
     /// What we call our client: two letters and two bytes of a version (BEP 5, "contact encoding").
     pub version: [u8; 4],
@@ -133,6 +136,7 @@ struct Family {
     ipv6: bool,
     table: Table,
     votes: Votes,
+    reach: Reach,
     /// When nodes near our id are looked for, where few are known.
     bootstrap_at: Timestamp,
     bootstraps: u32,
@@ -162,6 +166,7 @@ impl DhtNode {
                 ipv6,
                 table: Table::new(own, now),
                 votes: Votes::default(),
+                reach: Reach::default(),
                 bootstrap_at: now,
                 bootstraps: 0,
             }
@@ -436,16 +441,20 @@ impl DhtNode {
             return false;
         };
         let own = family.table.own();
+        let read_only = self.settings.read_only || family.reach.is_unreached(now);
         // The other family's nodes are wanted only where few of them are known (BEP 32).
         let other = self.families.iter().find(|family| family.ipv6 != address.is_ipv6());
         let wants_other = other.is_some_and(|other| other.table.len() < K);
         let Some(transaction) = self.transactions.begin(now, address, purpose) else { return false };
+        if let Some(family) = self.families.iter_mut().find(|family| family.ipv6 == address.is_ipv6()) {
+            family.reach.asks(address);
+        }
         let looks_up = matches!(method, Method::FindNode | Method::GetPeers);
         let mut query = Query::new(method, own);
         query.want = (looks_up && wants_other).then_some(NodeFamilies { ipv4: true, ipv6: true });
         arguments(&mut query);
         let mut message = Message::new(transaction, Kind::Query(query));
-        message.read_only = self.settings.read_only.then_some(true);
+        message.read_only = read_only.then_some(true);
         self.send(address, message);
         true
     }
@@ -498,6 +507,7 @@ impl DhtNode {
         let Some(family) = self.families.iter_mut().find(|family| family.ipv6 == from.is_ipv6()) else {
             return;
         };
+        family.reach.is_answered(now, from);
         if family.table.len() == 0 {
             // With the first node that answers, more are found at once.
             family.bootstraps = 0;

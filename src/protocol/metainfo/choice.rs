@@ -42,6 +42,17 @@ pub enum ChoiceError {
     /// A text of digits, commas and dashes is no list of numbers; or there is no text.
     #[error("{0:?} is not a list of numbers of files, such as 0,2,4-6, nor a name")]
     NotAChoice(String),
+    /// The second number of a range is less than the first.
+    #[error("{first}-{last} runs backwards: write {last}-{first}")]
+    Backwards {
+        /// The first number.
+        first: u32,
+        /// The second number.
+        last: u32,
+    },
+    /// A number that no file can have.
+    #[error("no torrent has a file {0}: files are numbered from 0")]
+    TooLarge(String),
     /// The torrent has fewer files.
     #[error("the torrent has no file {number}: {}", numbered(*files))]
     NoSuchNumber {
@@ -148,8 +159,9 @@ impl FromStr for FileChoice {
         if !are_numbers {
             return Ok(Self { parts: vec![ChoicePart::Pattern(text.to_owned())] });
         }
-        let ranges = number_ranges(&text.replace(' ', ""));
-        ranges.map(|ranges| Self::of_numbers(&ranges)).ok_or_else(|| ChoiceError::NotAChoice(text.to_owned()))
+        let numbers = text.replace(' ', "");
+        let ranges = number_ranges(&numbers);
+        ranges.map(|ranges| Self::of_numbers(&ranges)).ok_or_else(|| why_no_ranges(text, &numbers))
     }
 }
 
@@ -253,6 +265,24 @@ pub(crate) fn number_ranges(text: &str) -> Option<Vec<RangeInclusive<u32>>> {
     ranges.collect()
 }
 
+/// Why a text of digits, commas and dashes is no list of ranges.
+fn why_no_ranges(text: &str, numbers: &str) -> ChoiceError {
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    for part in numbers.split(',') {
+        let (first, last) = part.split_once('-').unwrap_or((part, part));
+        if !is_number(first) || !is_number(last) {
+            break;
+        }
+        match (first.parse(), last.parse()) {
+            (Ok(first), Ok(last)) if first > last => return ChoiceError::Backwards { first, last },
+            (Ok(_), Ok(_)) => {}
+            (Err(_), _) => return ChoiceError::TooLarge(first.to_owned()),
+            (_, Err(_)) => return ChoiceError::TooLarge(last.to_owned()),
+        }
+    }
+    ChoiceError::NotAChoice(text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,8 +356,12 @@ mod tests {
 
     #[test]
     fn rejects_what_is_no_list_of_numbers() {
-        for text in ["", "1,", "4-2", "-", "1-2-3", "4294967296"] {
+        for text in ["", "1,", "-", "1-2-3", "4-", "2,4 5-", "-99999999999"] {
             assert_eq!(chosen(text), Err(ChoiceError::NotAChoice(text.to_owned())), "{text}");
+        }
+        assert_eq!(chosen("0,4-2"), Err(ChoiceError::Backwards { first: 4, last: 2 }));
+        for text in ["4294967296", "1-4294967296"] {
+            assert_eq!(chosen(text), Err(ChoiceError::TooLarge("4294967296".to_owned())), "{text}");
         }
     }
 

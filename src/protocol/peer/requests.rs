@@ -192,6 +192,7 @@ impl BlockRequests {
             }
         }
         self.note_end(block, by);
+        self.release_memory();
         Some(ended)
     }
 
@@ -254,6 +255,14 @@ impl BlockRequests {
         }
         self.repeated.clear();
         self.outstanding = 0;
+        self.release_memory();
+    }
+
+    /// Gives back the memory of many requests once none is outstanding: most connections of a client carry blocks for a while only.
+    fn release_memory(&mut self) {
+        if self.open.is_empty() && self.open.capacity() > KEPT {
+            self.open.shrink_to_fit();
+        }
     }
 
     /// Takes in that all requests may have ended: the receiver choked, and whether both sides speak the fast extension is not
@@ -279,11 +288,10 @@ impl BlockRequests {
     }
 
     fn note_end(&mut self, block: Block, by: RequestEnd) {
-        self.ended.push_back((block, by));
-        if self.ended.len() > self.capacity.ended {
-            self.ended.pop_front();
+        if self.ended.len() >= self.capacity.ended && self.ended.pop_front().is_some() {
             self.forgotten += 1;
         }
+        self.ended.push_back((block, by));
     }
 
     #[cfg(test)]
@@ -292,6 +300,9 @@ impl BlockRequests {
         self.open.len() + repeats + self.ended.len() + self.index.len() + self.cancelled.len()
     }
 }
+
+/// Room for so many requests is kept when none is outstanding.
+const KEPT: usize = 16;
 
 /// Requests of another kind: for pieces of metadata (BEP 9), or hashes (BEP 52).
 #[derive(Debug)]

@@ -89,6 +89,9 @@ impl AssignedBlocks {
     fn take_at(&mut self, at: usize) -> Option<AssignedBlock> {
         let request = self.requests.remove(at)?;
         self.passed_over -= usize::from(request.passed_over_at.is_some());
+        if self.requests.is_empty() && self.requests.capacity() > KEPT {
+            self.requests = VecDeque::new();
+        }
         Some(request)
     }
 
@@ -133,6 +136,9 @@ impl AssignedBlocks {
         overdue
     }
 }
+
+/// Room for so many requests is kept when none is assigned.
+const KEPT: usize = 8;
 
 /// For how long a request may be passed over before its block is requested again; twice as long after each repeat. Clients
 /// that read several blocks from disk at once send them in another order, but not by seconds.

@@ -14,7 +14,9 @@ use super::hash_serving::HashServing;
 use super::have_schedule::HaveSchedule;
 use super::holepunch::HolepunchStep;
 use super::peer::Peer;
+use super::pex::Exchange;
 use super::picker::Picker;
+use super::places::Turnover;
 use super::rate::Rate;
 use super::rng::Rng;
 use super::smart_ban::Suspects;
@@ -60,6 +62,8 @@ pub(super) struct Core {
     pub(super) has_utp: bool,
     /// How many times a peer came, left, or said where it can be dialled.
     pub(super) changes_of_peers: u64,
+    pub(super) turnover: Turnover,
+    pub(super) exchange: Exchange,
     pub(super) picker: Picker,
     pub(super) choker: Choker,
     pub(super) suspects: Suspects,
@@ -167,6 +171,8 @@ impl Core {
             search: SearchState::default(),
             has_utp: false,
             changes_of_peers: 0,
+            turnover: Turnover::default(),
+            exchange: Exchange::default(),
             picker,
             suspects: Suspects::default(),
             hash_serving: HashServing::default(),

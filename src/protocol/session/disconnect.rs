@@ -13,7 +13,7 @@ impl Core {
         self.flush(now, peer);
         let violation = match &reason {
             DisconnectReason::Violated(violation) => Some(violation.clone()),
-            DisconnectReason::Closed(_) | DisconnectReason::Finished => None,
+            DisconnectReason::Closed(_) | DisconnectReason::Finished | DisconnectReason::Upgraded => None,
         };
         self.outputs.push_back(Output::Close(peer.stream, violation));
         self.forget(now, peer, reason);
@@ -48,11 +48,15 @@ impl Core {
             // A peer that exchanged no block left no trace worth keeping.
             let gave_metadata = peer.metadata.gave_at.is_some();
             let useful = gave_metadata || peer.download.bytes > 0 || peer.upload.bytes > 0;
-            let again = other_way.is_some_and(|way| self.swarm.try_other_way(address, way))
+            let again = reason == DisconnectReason::Upgraded && self.swarm.dial_anew(address)
+                || other_way.is_some_and(|way| self.swarm.try_other_way(address, way))
                 || (refuses_tcp && self.swarm.try_utp(address));
             if !again {
                 if let DisconnectReason::Closed(_) = reason {
                     self.note_unreached(peer);
+                }
+                if is_full(peer, &reason) {
+                    self.swarm.note_full(now);
                 }
                 self.swarm.note_gone(address, useful, now);
             }
@@ -75,9 +79,7 @@ impl Core {
     /// Whether a peer that we dialled took a connection over TCP and ended it before its handshake, so that the transport may be
     /// what it does not take: libtorrent listens on TCP also where it takes uTP alone.
     fn refuses_tcp(&self, peer: &Peer, reason: &DisconnectReason) -> bool {
-        let ended = matches!(reason, DisconnectReason::Closed(CloseReason::ByRemote | CloseReason::Reset));
-        let dialled = peer.dialled.is_some() && peer.phase == Phase::Handshake && !peer.over_utp;
-        self.has_utp && ended && dialled && self.is_running()
+        self.has_utp && is_full(peer, reason) && !peer.over_utp && self.is_running()
     }
 
     /// Whether a peer is never connected to again. One that has not sent its handshake may have tried to encrypt, and connects
@@ -91,4 +93,10 @@ impl Core {
             _ => false,
         }
     }
+}
+
+/// Whether a peer that we dialled took the connection and ended it before its handshake, as a peer does that has no place.
+fn is_full(peer: &Peer, reason: &DisconnectReason) -> bool {
+    let ended = matches!(reason, DisconnectReason::Closed(CloseReason::ByRemote | CloseReason::Reset));
+    ended && peer.dialled.is_some() && peer.phase == Phase::Handshake
 }

@@ -117,6 +117,7 @@ impl Core {
         self.changes_of_peers += 1;
         if let Some(way) = peer.dialled {
             self.swarm.note_way(peer.address, way);
+            self.swarm.note_opened();
         }
         self.outputs.push_back(Output::Event(Event::Connected {
             stream: peer.stream,

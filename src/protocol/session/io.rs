@@ -397,4 +397,6 @@ pub enum DisconnectReason {
     Violated(Violation),
     /// We had no more use for it.
     Finished,
+    /// It is connected to anew at once, as a peer of version 2 of the torrent (BEP 52, "Upgrade Path").
+    Upgraded,
 }

@@ -7,17 +7,19 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
+use crate::magnet::InfoHashes;
 use crate::merkle::{self, Hash, MOST_HASHES, Top};
 use crate::metainfo::PieceLayers;
-use crate::wire::{HashRange, Message};
+use crate::wire::{Handshake, HashRange, Message};
 use crate::{DecodeError, Metainfo, Timestamp};
 
 use super::core::Core;
 use super::noise::Noise;
 use super::peer::{Peer, Phase};
 use super::torrent::Torrent;
-use super::{Output, Session, SessionStreamId, Violation};
+use super::{DisconnectReason, Output, Session, SessionStreamId, Violation};
 
 /// What is missing of the piece layers.
 #[derive(Debug)]
@@ -31,6 +33,18 @@ pub(super) struct LayerFetch {
     came: BTreeMap<(Hash, u32), Bytes>,
     /// Until when these are waited for, where the pieces can be checked without them.
     until: Option<Timestamp>,
+    upgrade: Upgrade,
+}
+
+/// How far peers of version 1 are with becoming peers of version 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upgrade {
+    /// Both hashes were known from the start: whoever can is a peer of version 2.
+    NotNeeded,
+    /// The link had no hash of version 2.
+    Due,
+    /// Some are connected anew, which is waited for until then.
+    Until(Timestamp),
 }
 
 /// A request that is not answered.
@@ -73,7 +87,8 @@ impl LayerFetch {
         let is_of_use = !unasked.is_empty();
         // The pieces of a hybrid torrent have hashes of version 1 as well.
         let until = torrent.has_all_hashes().then_some(now + HYBRID_WAIT);
-        is_of_use.then(|| Self { files, unasked, asked: Vec::new(), came: BTreeMap::new(), until })
+        let (upgrade, came) = (Upgrade::NotNeeded, BTreeMap::new());
+        is_of_use.then(|| Self { files, unasked, asked: Vec::new(), came, until, upgrade })
     }
 
     /// Whether the torrent is begun without them.
@@ -150,11 +165,35 @@ impl LayerFetch {
 }
 
 impl Session {
+    /// Connects anew to some peers that offer version 2, where the torrent of a link without such a hash turned out to have one:
+    /// over a connection of version 1 nobody gives hashes (libtorrent closes it).
+    pub(super) fn upgrade_peers(&mut self, now: Timestamp) {
+        let Some(layers) = self.core.torrent.layer_fetch().filter(|layers| layers.upgrade == Upgrade::Due)
+        else {
+            return;
+        };
+        let offers = |peer: &&Peer| !peer.is_v2 && peer.dialled.is_some() && peer.offers_v2();
+        let offering = self.peers.iter().filter(offers).map(|peer| peer.stream);
+        let streams: Vec<_> = offering.take(MOST_UPGRADED).collect();
+        layers.upgrade = match streams.is_empty() {
+            true => Upgrade::NotNeeded,
+            false => Upgrade::Until(now + UPGRADED_WITHIN),
+        };
+        for stream in streams {
+            self.disconnect(now, stream, DisconnectReason::Upgraded);
+        }
+    }
+
     /// Begins a hybrid torrent without its piece layers, where nobody has them or they come too slowly: its pieces have hashes of
     /// version 1.
     pub(super) fn give_up_layers(&mut self, now: Timestamp) {
         let Some(layers) = self.core.torrent.layer_fetch() else { return };
-        if layers.is_given_up(now, self.peers.iter().any(Peer::gives_hashes))
+        let upgrades = matches!(layers.upgrade, Upgrade::Until(until) if now < until);
+        let mut peers = self.peers.iter();
+        let can_be_asked = peers.any(|peer| peer.gives_hashes() || (upgrades && peer.phase != Phase::Open))
+            || (upgrades && self.core.swarm.any_ready(now));
+        if let Some(layers) = self.core.torrent.layer_fetch()
+            && layers.is_given_up(now, can_be_asked)
             && let Some(info) = self.core.torrent.end_layer_fetch()
         {
             self.core.outputs.push_back(Output::Metadata(info, PieceLayers::new()));
@@ -167,14 +206,28 @@ impl Peer {
     pub(super) fn gives_hashes(&self) -> bool {
         self.is_v2 && self.phase == Phase::Open
     }
+
+    /// Whether the peer would take a connection of version 2 (BEP 52, "Upgrade Path").
+    fn offers_v2(&self) -> bool {
+        self.phase == Phase::Open && self.theirs().handshake().is_some_and(Handshake::offers_v2)
+    }
 }
 
 impl Core {
     /// The info dictionary is there: it is handed out, or the hashes are fetched first without which its pieces cannot be checked.
     pub(super) fn take_info(&mut self, info: Bytes) {
         let Torrent::Wanted(hashes, fetch) = &mut self.torrent else { return };
-        // Without its hash of version 2 no connection is of version 2.
-        let layers = if hashes.v2().is_some() { LayerFetch::of(&info, self.now) } else { None };
+        let mut layers = LayerFetch::of(&info, self.now);
+        if let InfoHashes::V1(v1) = *hashes {
+            // Where the pieces have no hashes of version 1, nothing could be done without the layers, and nobody be asked for them.
+            let upgrades = self.config.profile.upgrades;
+            layers = layers.filter(|layers| upgrades && layers.until.is_some());
+            if let Some(layers) = &mut layers {
+                // From now on peers are called, and answered, by both hashes.
+                *hashes = InfoHashes::Both(v1, Sha256::digest(&info).into());
+                layers.upgrade = Upgrade::Due;
+            }
+        }
         match layers {
             Some(layers) => fetch.await_layers(layers),
             None => self.outputs.push_back(Output::Metadata(info, PieceLayers::new())),
@@ -246,6 +299,10 @@ const MAX_REQUESTS: usize = 4;
 
 /// How long the piece layers of a hybrid torrent are waited for.
 const HYBRID_WAIT: Duration = Duration::from_secs(10);
+
+/// How many peers are connected anew as peers of version 2, and how long that may take.
+const MOST_UPGRADED: usize = 8;
+const UPGRADED_WITHIN: Duration = Duration::from_secs(5);
 
 /// How long a peer may take for an answer before another one that has nothing else to give is asked as well.
 const SHARED_AFTER: Duration = Duration::from_secs(2);

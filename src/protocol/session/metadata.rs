@@ -233,6 +233,7 @@ impl Session {
 
     /// Does what follows from news about the metadata.
     pub(super) fn follow_metadata(&mut self, now: Timestamp) {
+        self.upgrade_peers(now);
         self.give_up_layers(now);
         let Some((_, fetch)) = self.core.torrent.fetch() else { return };
         if fetch.disagrees {

@@ -31,6 +31,7 @@ impl Session {
                 self.core.initiate(now, peer);
             }
         }
+        self.peers.note_opened(stream);
         self.peers.mark_dirty(stream);
     }
 

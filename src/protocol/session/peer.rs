@@ -16,6 +16,7 @@ use super::holepunch::HolepunchCount;
 use super::message_reader::{BitfieldLength, MessageReader};
 use super::metadata::MetadataSource;
 use super::negotiate::PeerEncryption;
+use super::pex::AddressSet;
 use super::rate::Rate;
 use super::{EncryptionPolicy, MessageCounts, SessionStreamId};
 
@@ -166,8 +167,8 @@ pub(super) struct PeerUpload {
 /// Peer exchange (BEP 11).
 #[derive(Debug, Default)]
 pub(super) struct PexState {
-    /// The addresses that the peer was told of, in ascending order.
-    pub(super) sent: Vec<SocketAddr>,
+    /// The addresses that the peer was told of.
+    pub(super) told: AddressSet,
     /// No message is sent before this time.
     pub(super) next_at: Option<Timestamp>,
     /// After how many changes among the peers there was nothing to tell the peer.

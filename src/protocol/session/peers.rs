@@ -10,6 +10,10 @@ use super::peer::{Peer, Phase};
 pub(super) struct Peers {
     /// In ascending order of the streams.
     places: Vec<Place>,
+    /// The streams of the places: to look for one of them, this is all that is read.
+    streams: Vec<SessionStreamId>,
+    /// Those whose connections are being opened by us.
+    connecting: Vec<SessionStreamId>,
     /// The peers to be serviced, in the order in which they became dirty.
     dirty: Vec<SessionStreamId>,
     /// The memory of the previous such list, to be used again.
@@ -59,7 +63,7 @@ impl Peers {
     }
 
     fn place(&self, stream: SessionStreamId) -> Option<usize> {
-        self.places.binary_search_by_key(&stream, |place| place.stream).ok()
+        self.streams.binary_search(&stream).ok()
     }
 
     pub(super) fn contains(&self, stream: SessionStreamId) -> bool {
@@ -75,6 +79,11 @@ impl Peers {
         self.place(stream).map(|at| self.places[at].disturb())
     }
 
+    /// A peer to which something happens that does not end its rest: it does not matter to what is to be done for the peer, or when.
+    pub(super) fn get_at_rest(&mut self, stream: SessionStreamId) -> Option<&mut Peer> {
+        self.place(stream).map(|at| &mut *self.places[at].peer)
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Peer> {
         self.places.iter().map(|place| &*place.peer)
     }
@@ -85,23 +94,42 @@ impl Peers {
 
     /// The streams of all peers, so that peers may leave while they are visited.
     pub(super) fn streams(&self) -> Vec<SessionStreamId> {
-        self.places.iter().map(|place| place.stream).collect()
+        self.streams.clone()
+    }
+
+    /// The peers whose connections are being opened by us.
+    pub(super) fn connecting(&self) -> &[SessionStreamId] {
+        &self.connecting
+    }
+
+    /// The connection to a peer is open.
+    pub(super) fn note_opened(&mut self, stream: SessionStreamId) {
+        self.connecting.retain(|&other| other != stream);
     }
 
     pub(super) fn insert(&mut self, peer: Peer) {
+        if peer.phase == Phase::Connecting {
+            self.connecting.push(peer.stream);
+        }
         let place = Place { stream: peer.stream, dirty: false, rest: None, peer: Box::new(peer) };
-        match self.places.binary_search_by_key(&place.stream, |other| other.stream) {
+        match self.streams.binary_search(&place.stream) {
             Ok(at) => self.places[at] = place,
-            Err(at) => self.places.insert(at, place),
+            Err(at) => {
+                self.streams.insert(at, place.stream);
+                self.places.insert(at, place);
+            }
         }
     }
 
     pub(super) fn remove(&mut self, stream: SessionStreamId) -> Option<Box<Peer>> {
-        self.place(stream).map(|at| self.places.remove(at).peer)
+        let at = self.place(stream)?;
+        self.note_opened(stream);
+        self.streams.remove(at);
+        Some(self.places.remove(at).peer)
     }
 
     pub(super) fn pop_first(&mut self) -> Option<Box<Peer>> {
-        (!self.places.is_empty()).then(|| self.places.remove(0).peer)
+        self.remove(*self.streams.first()?)
     }
 
     /// Nothing is to be done for a peer, as long as this lasts. One that is to be serviced already does not rest.
@@ -111,15 +139,13 @@ impl Peers {
         }
     }
 
-    /// Whether nothing is to be done for a peer, as far as `lasts` says of its rest.
-    pub(super) fn rests(&self, stream: SessionStreamId, lasts: impl FnOnce(&Rest) -> bool) -> bool {
-        self.place(stream).and_then(|at| self.places[at].rest.as_ref()).is_some_and(lasts)
-    }
-
-    /// The peers that do not rest, as far as `lasts` says of the rest of each.
-    pub(super) fn awake(&self, lasts: impl Fn(&Rest) -> bool) -> impl Iterator<Item = &Peer> {
-        let awake = self.places.iter().filter(move |place| !place.rest.as_ref().is_some_and(&lasts));
-        awake.map(|place| &*place.peer)
+    /// The first peer after this one, or of all, and its rest. Peers may leave while all are visited so.
+    pub(super) fn first_after(
+        &self,
+        stream: Option<SessionStreamId>,
+    ) -> Option<(SessionStreamId, Option<Rest>)> {
+        let at = stream.map_or(0, |stream| self.streams.partition_point(|&other| other <= stream));
+        self.places.get(at).map(|place| (place.stream, place.rest))
     }
 
     /// Whether a peer is to be serviced.
@@ -253,7 +279,8 @@ mod tests {
         assert_eq!(peers.take_dirty(), [second, third, first]);
         assert!(peers.take_marked(second).is_none());
         assert!(peers.take_marked(third).is_some() && peers.take_marked(first).is_some());
-        assert!(peers.rests(second, |_| true) && !peers.rests(third, |_| true));
+        let rests = |stream| peers.first_after(Some(stream)).map(|(_, rest)| rest.is_some());
+        assert_eq!([rests(first), rests(second), rests(third)], [Some(true), Some(false), None]);
     }
 
     #[test]
@@ -262,6 +289,7 @@ mod tests {
         let stream = SessionStreamId(1);
         peers.mark_dirty(stream);
         peers.let_rest(stream, REST);
-        assert!(!peers.rests(stream, |_| true) && peers.take_marked(stream).is_some());
+        assert_eq!(peers.first_after(None), Some((stream, None)));
+        assert!(peers.take_marked(stream).is_some());
     }
 }

@@ -1,7 +1,10 @@
 //! Peer exchange (BEP 11): whom a peer is told of and when, and what is believed of whom a peer names.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
+
+use smallvec::SmallVec;
 
 use crate::Timestamp;
 use crate::peer::limits::{MAX_PEX_PEERS, PEX_INTERVAL};
@@ -10,32 +13,111 @@ use crate::wire::{Extension, Pex, PexPeer};
 use super::core::Core;
 use super::encryption::Way;
 use super::peer::{Peer, Phase};
-use super::{EncryptionPolicy, PeerSource, Session};
+use super::{EncryptionPolicy, PeerSource, Session, SessionStreamId};
 
-/// The peers that others may be told of, with their flags.
-#[derive(Debug)]
-pub(super) struct ExchangedPeers {
-    /// In ascending order, each address once, with the flags of its last connection.
-    peers: Vec<(SocketAddr, u8)>,
-    /// After how many changes among the peers.
-    changes: u64,
+/// The peers that others may be told of.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    /// The place of each address that a peer was told of, or may be: what a peer was told of is a bit for each.
+    places: BTreeMap<SocketAddr, usize>,
+    /// The peers that are connected, in ascending order, each address once, with its place and the stream of its last connection.
+    there: Vec<(SocketAddr, usize, SessionStreamId)>,
+    /// Those that are gone, and of which some peer was told.
+    gone: Vec<(SocketAddr, usize)>,
+    /// After how many changes among the peers that was so; `None` before the first look.
+    changes: Option<u64>,
 }
 
-impl ExchangedPeers {
-    fn has(&self, address: &SocketAddr) -> bool {
-        self.peers.binary_search_by_key(address, |(other, _)| *other).is_ok()
+/// Some addresses, by their places.
+#[derive(Debug, Default)]
+pub(super) struct AddressSet(SmallVec<[u64; 2]>);
+
+impl AddressSet {
+    fn has(&self, place: usize) -> bool {
+        self.0.get(place / 64).is_some_and(|bits| bits & (1 << (place % 64)) != 0)
+    }
+
+    fn insert(&mut self, place: usize) {
+        if self.0.len() <= place / 64 {
+            self.0.resize(place / 64 + 1, 0);
+        }
+        self.0[place / 64] |= 1 << (place % 64);
+    }
+
+    fn remove(&mut self, place: usize) {
+        if let Some(bits) = self.0.get_mut(place / 64) {
+            *bits &= !(1 << (place % 64));
+        }
+    }
+
+    fn extend(&mut self, other: &Self) {
+        if self.0.len() < other.0.len() {
+            self.0.resize(other.0.len(), 0);
+        }
+        self.0.iter_mut().zip(&other.0).for_each(|(bits, more)| *bits |= more);
     }
 }
 
 impl Session {
-    /// The peers that are connected now, and where others can connect to.
-    pub(super) fn exchanged_peers(&self) -> ExchangedPeers {
-        let peers = self.peers.iter().filter_map(|peer| Some((peer.dialable()?, peer.pex_flags())));
-        let mut peers: Vec<_> = peers.collect();
-        peers.reverse();
-        peers.sort_by_key(|(address, _)| *address);
-        peers.dedup_by_key(|(address, _)| *address);
-        ExchangedPeers { peers, changes: self.core.changes_of_peers }
+    /// Finds who is connected now where others can connect to, unless nothing has changed.
+    fn refresh_exchange(&mut self) {
+        let changes = Some(self.core.changes_of_peers);
+        let exchange = &mut self.core.exchange;
+        if exchange.changes == changes {
+            return;
+        }
+        let mut told = AddressSet::default();
+        self.peers.iter().for_each(|peer| told.extend(&peer.pex.told));
+        let there = self.peers.iter().filter_map(|peer| Some((peer.dialable()?, 0, peer.stream)));
+        let mut there: Vec<_> = there.collect();
+        there.reverse();
+        there.sort_by_key(|(address, ..)| *address);
+        there.dedup_by_key(|(address, ..)| *address);
+        let is_there =
+            |address: &SocketAddr| there.binary_search_by_key(address, |(other, ..)| *other).is_ok();
+        let places = &mut exchange.places;
+        places.retain(|address, place| told.has(*place) || is_there(address));
+        let gone = places.iter().filter(|(address, _)| !is_there(address));
+        exchange.gone = gone.map(|(address, place)| (*address, *place)).collect();
+        let mut taken = AddressSet::default();
+        places.values().for_each(|&place| taken.insert(place));
+        let mut free = (0..).filter(|&place| !taken.has(place));
+        for (address, place, _) in &mut there {
+            *place = *places.entry(*address).or_insert_with(|| free.next().unwrap_or_default());
+        }
+        exchange.there = there;
+        exchange.changes = changes;
+    }
+
+    /// Tells a peer of others, at most once a minute: the peers that came and those that left since the last message. Nothing is
+    /// sent where nothing changed.
+    pub(super) fn tell_of_others(&mut self, now: Timestamp, stream: SessionStreamId) {
+        let changes = self.core.changes_of_peers;
+        let waits = |peer: &&Peer| self.core.waits_for_others(now, peer, changes);
+        let receiver = self.peers.get(stream).filter(waits);
+        let Some(id) = receiver.and_then(|peer| peer.extension_id(&Extension::Pex)) else { return };
+        self.refresh_exchange();
+        let Some(receiver) = self.peers.get(stream) else { return };
+        let Exchange { there, gone, .. } = &self.core.exchange;
+        let is_new = |(address, place, _): &&(SocketAddr, usize, _)| {
+            Some(*address) != receiver.listen_address && !receiver.pex.told.has(*place)
+        };
+        let news: Vec<_> = there.iter().filter(is_new).take(MAX_PEX_PEERS).copied().collect();
+        let is_dropped = |(_, place): &&(SocketAddr, usize)| receiver.pex.told.has(*place);
+        let left: Vec<_> = gone.iter().filter(is_dropped).take(MAX_PEX_PEERS).copied().collect();
+        let flags = |stream| self.peers.get(stream).map_or(0, Peer::pex_flags);
+        let added = news.iter().map(|&(address, _, stream)| PexPeer { address, flags: flags(stream) });
+        let dropped = left.iter().map(|&(address, _)| address);
+        let pex = Pex { added: added.collect(), dropped: dropped.collect(), ..Pex::default() };
+        let Some(receiver) = self.peers.get_mut(stream) else { return };
+        if news.is_empty() && left.is_empty() {
+            receiver.pex.knows_all_of = Some(changes);
+            return;
+        }
+        receiver.pex.next_at = Some(now + PEX_INTERVAL);
+        news.iter().for_each(|&(_, place, _)| receiver.pex.told.insert(place));
+        left.iter().for_each(|&(_, place)| receiver.pex.told.remove(place));
+        receiver.send_pex(id, pex.encode());
     }
 
     /// Tells peers of others that have just named their id for peer exchange.
@@ -44,10 +126,9 @@ impl Session {
         if greeted.is_empty() {
             return;
         }
-        let others = self.exchanged_peers();
         for stream in greeted {
-            if let Some(peer) = self.peers.get_mut(stream).filter(|peer| peer.phase == Phase::Open) {
-                self.core.send_pex(now, peer, &others);
+            if self.peers.get_mut(stream).is_some_and(|peer| peer.phase == Phase::Open) {
+                self.tell_of_others(now, stream);
                 self.peers.mark_dirty(stream);
             }
         }
@@ -70,32 +151,6 @@ impl Peer {
 }
 
 impl Core {
-    /// Tells a peer of others, at most once a minute: the peers that came and those that left since the last message. Nothing is
-    /// sent where nothing changed.
-    pub(super) fn send_pex(&self, now: Timestamp, peer: &mut Peer, others: &ExchangedPeers) {
-        if !self.waits_for_others(now, peer, others.changes) {
-            return;
-        }
-        let Some(id) = peer.extension_id(&Extension::Pex) else { return };
-        let is_new = |address: &SocketAddr| {
-            Some(*address) != peer.listen_address && peer.pex.sent.binary_search(address).is_err()
-        };
-        let added = others.peers.iter().filter(|(address, _)| is_new(address)).take(MAX_PEX_PEERS);
-        let added: Vec<_> = added.map(|&(address, flags)| PexPeer { address, flags }).collect();
-        let gone = peer.pex.sent.iter().filter(|address| !others.has(address));
-        let dropped: Vec<_> = gone.copied().take(MAX_PEX_PEERS).collect();
-        if added.is_empty() && dropped.is_empty() {
-            peer.pex.knows_all_of = Some(others.changes);
-            return;
-        }
-        peer.pex.next_at = Some(now + PEX_INTERVAL);
-        peer.pex.sent.retain(|address| dropped.binary_search(address).is_err());
-        peer.pex.sent.extend(added.iter().map(|peer| peer.address));
-        peer.pex.sent.sort_unstable();
-        let pex = Pex { added, dropped, ..Pex::default() };
-        peer.send_pex(id, pex.encode());
-    }
-
     /// Whether a peer may have to be told of others now, after so many changes among them.
     pub(super) fn waits_for_others(&self, now: Timestamp, peer: &Peer, changes: u64) -> bool {
         peer.phase == Phase::Open

@@ -8,16 +8,19 @@ use std::time::Duration;
 use crate::Timestamp;
 
 use super::encryption::Way;
+use super::waiting::Waiting;
 use super::{Endpoint, UtpDial};
 
 /// What is known of peers that are not connected.
 #[derive(Debug)]
 pub(super) struct Swarm {
     known: BTreeMap<SocketAddr, KnownPeer>,
-    /// Those to be dialled that a tracker named, in order.
-    named: VecDeque<SocketAddr>,
-    /// Those to be dialled that only others told of, in order.
-    passed_on: VecDeque<SocketAddr>,
+    /// How many of these come from each source.
+    told: BTreeMap<PeerSource, usize>,
+    /// Those to be dialled that a tracker named.
+    named: Waiting,
+    /// Those to be dialled that only others told of.
+    passed_on: Waiting,
     /// Whose turn it is where some of both wait.
     passed_on_next: bool,
     banned: BTreeSet<SocketAddr>,
@@ -29,8 +32,10 @@ pub(super) struct Swarm {
     most: usize,
     /// Whether a peer that failed is dialled again only when a tracker names it again.
     once: bool,
-    /// Nobody is ready before this, unless somebody new comes.
-    quiet_until: Option<Timestamp>,
+    /// How many that were dialled one after the other were full, and until when a session with enough connections dials nobody for
+    /// that whom no tracker named.
+    full: u32,
+    full_until: Option<Timestamp>,
     /// The addresses that no tracker named and that were dialled within [`RETRY_INVENTED`], and when each was, in order: an address
     /// that was forgotten since, and is named again, is not new.
     dialled: BTreeSet<SocketAddr>,
@@ -38,7 +43,7 @@ pub(super) struct Swarm {
 }
 
 /// Who says that a peer is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum PeerSource {
     /// A tracker.
     Tracker,
@@ -119,8 +124,9 @@ impl Swarm {
     pub(super) const fn new(port: u16, most: usize, once: bool) -> Self {
         Self {
             known: BTreeMap::new(),
-            named: VecDeque::new(),
-            passed_on: VecDeque::new(),
+            told: BTreeMap::new(),
+            named: Waiting::new(),
+            passed_on: Waiting::new(),
             passed_on_next: false,
             banned: BTreeSet::new(),
             banned_hosts: BTreeSet::new(),
@@ -129,7 +135,8 @@ impl Swarm {
             port,
             most,
             once,
-            quiet_until: None,
+            full: 0,
+            full_until: None,
             dialled: BTreeSet::new(),
             dials: VecDeque::new(),
         }
@@ -142,7 +149,7 @@ impl Swarm {
 
     /// What is known of these.
     fn known_waiting(&self) -> impl Iterator<Item = &KnownPeer> {
-        self.named.iter().chain(&self.passed_on).filter_map(|address| self.known.get(address))
+        self.named.iter().chain(self.passed_on.iter()).filter_map(|address| self.known.get(address))
     }
 
     /// Whether one of these was not given up, and may be dialled by a time, where there is one.
@@ -160,7 +167,6 @@ impl Swarm {
     /// Peers are said to be there.
     pub(super) fn learn(&mut self, source: PeerSource, addresses: impl IntoIterator<Item = SocketAddr>) {
         let mut has_room = true;
-        let mut told = None;
         for address in addresses {
             // The same host in the other family of addresses is the same host.
             let address = SocketAddr::new(address.ip().to_canonical(), address.port());
@@ -171,23 +177,21 @@ impl Swarm {
                 if source.can_be_invented() && self.dialled.contains(&address) {
                     continue;
                 }
-                let told = told.get_or_insert_with(|| self.told_by(source));
-                has_room = has_room && self.make_room(source, told);
+                has_room = has_room && self.make_room(source);
                 if !has_room {
                     continue;
                 }
-                *told += 1;
+                self.note_known(address, source);
             }
             let once = self.once;
-            let known = self.known.entry(address).or_insert(KnownPeer::new(source));
+            let Some(known) = self.known.get_mut(&address) else { continue };
             if !source.can_be_invented() && known.source != source {
-                known.source = source;
-                if known.failures == 0 {
-                    known.not_before = None;
-                }
+                let before = std::mem::replace(&mut known.source, source);
+                forget_told(&mut self.told, before);
+                *self.told.entry(source).or_default() += 1;
                 if known.waits {
-                    self.passed_on.retain(|&other| other != address);
-                    self.named.push_back(address);
+                    self.passed_on.remove(address);
+                    self.named.push(address, known.not_before);
                 }
             }
             // Whom a tracker names still, though it was given up, may only have been full; when its pause is over it is dialled again.
@@ -198,16 +202,18 @@ impl Swarm {
         }
     }
 
-    /// How many are known that come from `source`.
-    fn told_by(&self, source: PeerSource) -> usize {
-        self.known.values().filter(|known| known.source == source).count()
+    /// A peer is known now that comes from `source`.
+    fn note_known(&mut self, address: SocketAddr, source: PeerSource) {
+        self.known.insert(address, KnownPeer::new(source));
+        *self.told.entry(source).or_default() += 1;
     }
 
     /// Whether there is room for one more that comes from `source`, now that one may have been forgotten for it: what peers
-    /// told of and failed most often goes first. `told` is how many are known that come from there.
-    fn make_room(&mut self, source: PeerSource, told: &mut usize) -> bool {
+    /// told of and failed most often goes first.
+    fn make_room(&mut self, source: PeerSource) -> bool {
         let share = (self.most / SHARES).max(1);
-        let has_its_share = source.can_be_invented() && *told >= share;
+        let told = self.told.get(&source).copied().unwrap_or(0);
+        let has_its_share = source.can_be_invented() && told >= share;
         if !has_its_share && self.known.len() < self.most {
             return true;
         }
@@ -215,10 +221,12 @@ impl Swarm {
         let yielding = yielding.filter(|(_, known)| !has_its_share || known.source == source);
         let first = yielding.max_by_key(|(_, known)| (known.source.can_be_invented(), known.failures));
         let Some((&address, known)) = first else { return false };
-        *told -= usize::from(known.source == source);
+        forget_told(&mut self.told, known.source);
+        if known.waits {
+            self.named.remove(address);
+            self.passed_on.remove(address);
+        }
         self.known.remove(&address);
-        self.named.retain(|&other| other != address);
-        self.passed_on.retain(|&other| other != address);
         true
     }
 
@@ -227,15 +235,18 @@ impl Swarm {
         let Some(known) = self.known.get_mut(&address) else { return };
         known.waits = true;
         match known.source.can_be_invented() {
-            false => self.named.push_back(address),
-            true => self.passed_on.push_back(address),
+            false => self.named.push(address, known.not_before),
+            true => self.passed_on.push(address, known.not_before),
         }
-        self.quiet_until = None;
     }
 
     /// The torrent is private: who was not named by a tracker is not dialled (BEP 27).
     pub(super) fn keep_only_named_by_trackers(&mut self) {
         self.known.retain(|_, known| known.source == PeerSource::Tracker || known.connected);
+        self.told.clear();
+        for known in self.known.values() {
+            *self.told.entry(known.source).or_default() += 1;
+        }
         let known = &self.known;
         let is_kept = |address: &SocketAddr| {
             known.get(address).is_some_and(|known| known.source == PeerSource::Tracker)
@@ -286,23 +297,39 @@ impl Swarm {
             return None;
         }
         self.forget_dials(now);
-        let takes_invented = takes_invented && self.dialled.len() < MOST_DIALLED;
         for passed_on in [self.passed_on_next, !self.passed_on_next] {
             if passed_on && !takes_invented {
                 continue;
             }
-            if let Some(address) = self.next_of(passed_on, now) {
+            if let Some(address) = self.first_of(passed_on, now) {
+                self.take(address, passed_on, now);
                 self.passed_on_next = !passed_on;
                 return Some(address);
             }
         }
-        self.quiet_until = self.ready_at(now);
         None
     }
 
-    /// Whether nobody can be dialled now, as far as that is known without a look at each that waits.
+    /// Whether nobody can be dialled now, as far as that is known without a look at who waits.
     pub(super) fn is_quiet(&self, now: Timestamp) -> bool {
-        self.waiting() == 0 || self.quiet_until.is_some_and(|until| now < until)
+        self.ready_at(now).is_none_or(|at| now < at)
+    }
+
+    /// Whether those that were dialled last were full, so that a session with enough connections dials nobody now whom no tracker
+    /// named.
+    pub(super) fn is_full(&self, now: Timestamp) -> bool {
+        self.full_until.is_some_and(|until| now < until)
+    }
+
+    /// A peer that was dialled took the connection and closed it: it has no place. Each one in a row doubles the pause.
+    pub(super) fn note_full(&mut self, now: Timestamp) {
+        self.full_until = Some(now + FULL * (1 << self.full.min(MOST_DOUBLED)));
+        self.full = self.full.saturating_add(1);
+    }
+
+    /// A peer that was dialled has a place.
+    pub(super) const fn note_opened(&mut self) {
+        (self.full, self.full_until) = (0, None);
     }
 
     /// Forgets the dials that are long ago. To be called before addresses that no tracker named are learnt.
@@ -320,56 +347,67 @@ impl Swarm {
         self.known.get(&address).is_some_and(|known| known.source.can_be_invented())
     }
 
-    fn next_of(&mut self, passed_on: bool, now: Timestamp) -> Option<SocketAddr> {
-        let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
-        let mut waiting = std::mem::take(waiting);
-        let mut next = None;
-        for _ in 0..waiting.len() {
-            let Some(address) = waiting.pop_front() else { break };
-            let Some(known) = self.known.get(&address) else { continue };
-            if known.not_before.is_some_and(|at| at > now) {
-                waiting.push_back(address);
-                continue;
+    /// Whose turn it is of those that a tracker named, or that others told of. Those before it that are not to be dialled, or not
+    /// now, wait no longer or rest.
+    fn first_of(&mut self, passed_on: bool, now: Timestamp) -> Option<SocketAddr> {
+        if passed_on && self.dialled.len() >= MOST_DIALLED {
+            return None;
+        }
+        loop {
+            let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
+            let address = waiting.first(now)?;
+            let known = self.known.get(&address);
+            let rest = known.and_then(|known| known.not_before).filter(|&at| at > now);
+            let is_free =
+                known.is_some_and(|known| !known.connected && self.is_useful(address, known.source));
+            if is_free && rest.is_none() {
+                return Some(address);
             }
-            let source = known.source;
-            let is_useful = self.is_useful(address, source);
-            let Some(known) = self.known.get_mut(&address) else { continue };
-            known.waits = false;
-            if !known.connected && is_useful {
-                known.connected = true;
-                if source.can_be_invented() && self.dialled.insert(address) {
-                    self.dials.push_back((now, address));
-                }
-                next = Some(address);
-                break;
+            let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
+            waiting.pop_first();
+            match (rest, self.known.get_mut(&address)) {
+                (Some(at), Some(_)) => waiting.push(address, Some(at)),
+                (_, Some(known)) => known.waits = false,
+                (_, None) => {}
             }
         }
-        *(if passed_on { &mut self.passed_on } else { &mut self.named }) = waiting;
-        next
+    }
+
+    /// The one whose turn it is, is dialled.
+    fn take(&mut self, address: SocketAddr, passed_on: bool, now: Timestamp) {
+        let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
+        waiting.pop_first();
+        let Some(known) = self.known.get_mut(&address) else { return };
+        (known.waits, known.connected) = (false, true);
+        if known.source.can_be_invented() && self.dialled.insert(address) {
+            self.dials.push_back((now, address));
+        }
     }
 
     /// When the first that waits may be dialled.
     pub(super) fn ready_at(&self, now: Timestamp) -> Option<Timestamp> {
-        self.known_waiting().map(|known| known.not_before.unwrap_or(now)).min()
+        // Where no more dials are remembered, nobody is dialled that no tracker named until the first of them is forgotten.
+        let remembered = self.dials.front().filter(|_| self.dialled.len() >= MOST_DIALLED);
+        let not_before = remembered.map_or(now, |(at, _)| *at + RETRY_INVENTED);
+        let passed_on = self.passed_on.ready_at(now).map(|at| at.max(not_before));
+        [self.named.ready_at(now), passed_on].into_iter().flatten().min()
     }
 
-    /// Whether one of those that wait may be dialled now.
+    /// Whether one of those that wait may be dialled now by a session with enough connections.
     pub(super) fn any_ready(&mut self, now: Timestamp) -> bool {
-        if self.is_quiet(now) {
-            return false;
-        }
-        let is_ready = self.known_waiting().any(|known| known.not_before.is_none_or(|at| at <= now));
-        if !is_ready {
-            self.quiet_until = self.ready_at(now);
-        }
-        is_ready
+        !self.is_quiet(now)
+            && (self.first_of(false, now).is_some()
+                || (!self.is_full(now) && self.first_of(true, now).is_some()))
     }
 
     /// A connected peer says that it can be dialled at this address.
     pub(super) fn note_connected(&mut self, address: SocketAddr) {
         let source = PeerSource::Peer(address.ip());
-        if self.known.contains_key(&address) || self.make_room(source, &mut self.told_by(source)) {
-            self.known.entry(address).or_insert(KnownPeer::new(source)).connected = true;
+        if !self.known.contains_key(&address) && self.make_room(source) {
+            self.note_known(address, source);
+        }
+        if let Some(known) = self.known.get_mut(&address) {
+            known.connected = true;
         }
     }
 
@@ -442,17 +480,21 @@ impl Swarm {
         true
     }
 
+    /// Has a peer that was useful dialled anew before all others, in the way that led to it; whether it is known.
+    pub(super) fn dial_anew(&mut self, address: SocketAddr) -> bool {
+        self.dial_first(address);
+        self.known.contains_key(&address)
+    }
+
     /// Has a peer whose connection is over dialled before all others.
     fn dial_first(&mut self, address: SocketAddr) {
         let Some(known) = self.known.get_mut(&address) else { return };
         (known.connected, known.not_before) = (false, None);
-        if !std::mem::replace(&mut known.waits, true) {
-            match known.source.can_be_invented() {
-                false => self.named.push_front(address),
-                true => self.passed_on.push_front(address),
-            }
+        let waiting = if known.source.can_be_invented() { &mut self.passed_on } else { &mut self.named };
+        if std::mem::replace(&mut known.waits, true) {
+            waiting.remove(address);
         }
-        self.quiet_until = None;
+        waiting.push_first(address);
     }
 
     /// The host that may bring us together with a peer, where none was asked yet: it named the peer as one that speaks holepunch.
@@ -475,18 +517,19 @@ impl Swarm {
         }
         let is_asked = self.known.get(&address).is_some_and(|known| known.relay_asked);
         let was_dialled = self.dialled.contains(&address) || self.dialled.len() >= MOST_DIALLED;
-        if !is_asked && was_dialled
-            || !self.known.contains_key(&address) && !self.make_room(source, &mut self.told_by(source))
-        {
+        if !is_asked && was_dialled || !self.known.contains_key(&address) && !self.make_room(source) {
             return false;
         }
-        let known = self.known.entry(address).or_insert(KnownPeer::new(source));
+        if !self.known.contains_key(&address) {
+            self.note_known(address, source);
+        }
+        let Some(known) = self.known.get_mut(&address) else { return false };
         if known.connected || known.punched {
             return false;
         }
         (known.punched, known.connected, known.waits) = (true, true, false);
-        self.named.retain(|&other| other != address);
-        self.passed_on.retain(|&other| other != address);
+        self.named.remove(address);
+        self.passed_on.remove(address);
         if self.dialled.insert(address) {
             self.dials.push_back((now, address));
         }
@@ -534,6 +577,21 @@ impl Swarm {
         self.banned.contains(&address) || self.banned_hosts.contains(&address.ip())
     }
 }
+
+/// One less is known that comes from `source`.
+fn forget_told(told: &mut BTreeMap<PeerSource, usize>, source: PeerSource) {
+    if let Some(count) = told.get_mut(&source) {
+        *count -= 1;
+        if *count == 0 {
+            told.remove(&source);
+        }
+    }
+}
+
+/// How long a session with enough connections dials nobody whom no tracker named after a peer that was full, and how often that
+/// doubles: to 16 s.
+const FULL: Duration = Duration::from_secs(1);
+const MOST_DOUBLED: u32 = 4;
 
 /// How long a peer that was of use is left alone when its connection ended: it may be the only one that has what is missing.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -601,7 +659,30 @@ mod tests {
         assert!(swarm.any_hopeful(None));
         assert_eq!(swarm.next(now, true), Some(at(2)));
         swarm.note_gone(at(2), true, now);
-        assert_eq!(swarm.next(now + Duration::from_secs(3600), true), Some(at(1)));
+        // The pause after a peer was of use is the shorter one.
+        let later = now + Duration::from_secs(3600);
+        assert_eq!([swarm.next(later, true), swarm.next(later, true)], [Some(at(2)), Some(at(1))]);
+    }
+
+    #[test]
+    fn each_peer_in_a_row_that_is_full_doubles_the_pause_to_16_seconds() {
+        let mut swarm = Swarm::new(0, 8, false);
+        let mut now = NOW;
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            swarm.note_full(now);
+            let begun = now;
+            while swarm.is_full(now) {
+                now = now + FULL;
+            }
+            pauses.push((now - begun).as_secs());
+        }
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16, 16]);
+        swarm.note_full(now);
+        swarm.note_opened();
+        assert!(!swarm.is_full(now));
+        swarm.note_full(now);
+        assert!(swarm.is_full(now) && !swarm.is_full(now + FULL));
     }
 
     #[test]

@@ -9,7 +9,6 @@ use super::assigned::AssignedBlock;
 use super::core::Core;
 use super::peer::{Peer, Phase};
 use super::peers::Rest;
-use super::pex::ExchangedPeers;
 use super::places::IDLE;
 use super::{CloseReason, DisconnectReason, Session, Violation};
 
@@ -23,37 +22,37 @@ impl Session {
         }
         self.choose_metadata(now);
         let changes = self.core.changes_of_peers;
-        let others = self.any_waits_for_others(now).then(|| self.exchanged_peers());
         let is_full = |session: &Self| session.peers.len() >= session.core.config.max_peers;
+        let most = self.core.config.max_peers;
         let any_waits = is_full(self) && self.core.swarm.any_ready(now);
-        for stream in self.peers.streams() {
+        let mut last = None;
+        while let Some((stream, rest)) = self.peers.first_after(last) {
+            last = Some(stream);
             // A peer that there is no room for is not waited for as long as one that nobody would replace.
-            let others_wait = any_waits && is_full(self);
-            if self.peers.rests(stream, |rest| rest.lasts(now, others_wait, changes)) {
-                self.peers.mark_dirty(stream);
+            let others_wait = any_waits && is_full(self) && self.core.turnover.allows(now, most);
+            if rest.is_some_and(|rest| rest.lasts(now, others_wait, changes)) {
                 continue;
             }
             let Some(peer) = self.peers.get_mut(stream) else { continue };
             if let Some(reason) = self.core.end_of_patience(now, peer, others_wait) {
+                if others_wait {
+                    self.core.turnover.note(now);
+                }
                 self.disconnect(now, stream, reason);
                 continue;
             }
-            self.core.look_after(now, peer, others.as_ref());
+            self.core.look_after(now, peer);
+            self.tell_of_others(now, stream);
+            let Some(peer) = self.peers.get_mut(stream) else { continue };
+            keep_alive(now, peer);
             let rest = self.core.rest(now, peer);
             self.step_others(Some(stream));
-            if let Some(rest) = rest {
-                self.peers.let_rest(stream, rest);
+            match rest {
+                Some(rest) => self.peers.let_rest(stream, rest),
+                None => self.peers.mark_dirty(stream),
             }
-            self.peers.mark_dirty(stream);
         }
         self.rechoke(now);
-    }
-
-    /// Whether a peer is to be told of others, as far as that is known without a look at the others.
-    fn any_waits_for_others(&self, now: Timestamp) -> bool {
-        let core = &self.core;
-        let mut awake = self.peers.awake(|rest| rest.lasts(now, false, core.changes_of_peers));
-        awake.any(|peer| core.waits_for_others(now, peer, core.changes_of_peers))
     }
 }
 
@@ -138,19 +137,20 @@ impl Core {
     }
 
     /// What time does to a peer that stays.
-    fn look_after(&mut self, now: Timestamp, peer: &mut Peer, others: Option<&ExchangedPeers>) {
+    fn look_after(&mut self, now: Timestamp, peer: &mut Peer) {
         if peer.phase != Phase::Open {
             return;
         }
         peer.forgive_noise();
         self.reclaim_requests(now, peer);
         self.update_pipeline_depth(now, peer);
-        if let Some(others) = others {
-            self.send_pex(now, peer, others);
-        }
-        if now - peer.last_sent >= KEEP_ALIVE && peer.send_buffer.is_empty() {
-            peer.send(now, &Message::KeepAlive);
-        }
+    }
+
+    /// The same as [`rest`](Self::rest) for a peer that was serviced: it need not be looked after before it rests, where there is
+    /// nothing that a look would find.
+    pub(super) fn rest_after_service(&self, now: Timestamp, peer: &Peer) -> Option<Rest> {
+        let is_found = self.both_complete(peer) || self.waits_for_others(now, peer, self.changes_of_peers);
+        self.rest(now, peer).filter(|_| !is_found)
     }
 
     /// How long nothing will be to be done for a peer, after it was looked after; `None` where something may be at any moment.
@@ -183,7 +183,10 @@ impl Core {
         ];
         let gives_way = self.is_useless(now, peer) || self.choked_too_long(now, peer, true).is_some();
         let until = deadlines.into_iter().flatten().min()?;
-        Some(Rest { until, is_idle: peer.is_idle(), gives_way, knows_all_of: peer.pex.knows_all_of })
+        // Until it may be told of others, it does not matter whom it knows.
+        let may_be_told = peer.pex.next_at.is_none_or(|at| at <= now);
+        let knows_all_of = peer.pex.knows_all_of.filter(|_| may_be_told);
+        Some(Rest { until, is_idle: peer.is_idle(), gives_way, knows_all_of })
     }
 
     /// Lets others have the blocks for which a peer takes too long.
@@ -315,6 +318,13 @@ impl Core {
         let total = self.picker.wanted().bytes.max(1) as f64;
         goal.time.is_some_and(|time| now - since >= time)
             || goal.ratio.is_some_and(|ratio| self.totals.uploaded as f64 / total >= ratio)
+    }
+}
+
+/// Says that we are there, where nothing was said for long.
+fn keep_alive(now: Timestamp, peer: &mut Peer) {
+    if peer.phase == Phase::Open && now - peer.last_sent >= KEEP_ALIVE && peer.send_buffer.is_empty() {
+        peer.send(now, &Message::KeepAlive);
     }
 }
 

@@ -132,7 +132,8 @@ impl Session {
 
     /// Bytes have left.
     pub(super) fn sent(&mut self, now: Timestamp, stream: SessionStreamId, count: usize) {
-        let Some(peer) = self.peers.get_mut(stream) else { return };
+        // A peer with requests that wait does not rest, and fewer bytes on their way are no reason to look at it sooner.
+        let Some(peer) = self.peers.get_at_rest(stream) else { return };
         peer.last_read = now;
         peer.upload.leaving.add(now, count.min(peer.unsent) as u64);
         peer.unsent = peer.unsent.saturating_sub(count);

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use super::pcap::Pcap;
 use super::pcapng::PcapNg;
 use super::{Capture, CaptureFormat, Fault, PacketRecord, TraceError};
-use crate::recorder::block::Block;
+use crate::recorder::block::{Block, Viewpoint};
 
 /// Why a capture cannot be written with comments.
 #[derive(Debug, thiserror::Error)]
@@ -141,7 +141,7 @@ fn cut(mut comment: String) -> String {
 fn begin_section(pcap: &Pcap, out: &mut dyn Write) -> io::Result<()> {
     let mut block = Block::default();
     block.section("", &mut &mut *out)?;
-    block.interface(u32::from(pcap.link().0 as u16), "", &mut &mut *out)
+    block.interface(u32::from(pcap.link().0 as u16), Viewpoint::AnyHost, &mut &mut *out)
 }
 
 /// Writes a packet of a pcap as an enhanced packet block.

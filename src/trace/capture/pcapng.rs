@@ -16,7 +16,7 @@ use super::input::CaptureInput;
 use super::pcap::Pcap;
 use super::{Fault, MAX_BLOCK, PacketRecord};
 use crate::packet::link::LinkType;
-use crate::recorder::block::{BETWEEN_HOSTS, COMMENT};
+use crate::recorder::block::{BETWEEN_HOSTS, COMMENT, Viewpoint};
 
 mod clock;
 use clock::InterfaceClock;
@@ -28,7 +28,7 @@ pub(super) struct PcapNg {
     comments: Vec<String>,
     hosts: HostNames,
     /// Whether an interface says that the capture was taken between all its hosts.
-    is_between_hosts: bool,
+    viewpoint: Viewpoint,
     /// The keys since the packet before.
     fresh_keys: Vec<MseKey>,
     /// How many keys there were.
@@ -63,7 +63,7 @@ impl PcapNg {
             interfaces: Vec::new(),
             comments: Vec::new(),
             hosts: HostNames::default(),
-            is_between_hosts: false,
+            viewpoint: Viewpoint::AnyHost,
             fresh_keys: Vec::new(),
             keys: 0,
             last: Timestamp::EPOCH,
@@ -80,9 +80,9 @@ impl PcapNg {
         self.hosts.hosts()
     }
 
-    /// Whether an interface so far says that the capture was taken between all its hosts.
-    pub(super) const fn is_between_hosts(&self) -> bool {
-        self.is_between_hosts
+    /// Where the capture was taken, as the interfaces so far say.
+    pub(super) const fn viewpoint(&self) -> Viewpoint {
+        self.viewpoint
     }
 
     /// The keys in encrypted connections that stand between the packet before and the one found last.
@@ -242,8 +242,10 @@ impl PcapNg {
             match (option.code, option.as_bytes()) {
                 (OptionCode::IfTsresol, Ok(&[resolution, ..])) => clock.set_resolution(resolution),
                 // Before the first packet alone: who reads ahead sees later interfaces sooner than others do.
-                (OptionCode::IfName, Ok(name)) if self.last == Timestamp::EPOCH => {
-                    self.is_between_hosts |= name == BETWEEN_HOSTS.as_bytes();
+                (OptionCode::IfDescription, Ok(description))
+                    if self.last == Timestamp::EPOCH && description == BETWEEN_HOSTS.as_bytes() =>
+                {
+                    self.viewpoint = Viewpoint::BetweenHosts;
                 }
                 (OptionCode::IfTsoffset, Ok(value)) if value.len() == 8 => {
                     let (first, second) = (self.order.u32(value, 0), self.order.u32(value, 4));

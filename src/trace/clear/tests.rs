@@ -3,6 +3,7 @@ use std::io::Cursor;
 use bittrace_protocol::Timestamp;
 
 use super::*;
+use crate::Viewpoint;
 use crate::{
     Capture, Direction, Dissector, Flow, HostName, Moment, Record, StreamClosing, StreamEvent, Trace,
     TraceOptions, describe,
@@ -44,7 +45,11 @@ fn cleared(dissected: &[Dissected], hosts: &[HostName]) -> (Vec<u8>, ClearTally)
     let mut clear = ClearCapture::new(Cursor::new(Vec::new()));
     dissected.iter().for_each(|dissected| clear.add(dissected).unwrap());
     let mut out = Vec::new();
-    let tally = clear.finish().unwrap().write(&mut out, "a test", hosts, &mut || Ok(())).unwrap();
+    let tally = clear
+        .finish()
+        .unwrap()
+        .write(&mut out, "a test", (Viewpoint::AnyHost, hosts), &mut || Ok(()))
+        .unwrap();
     (out, tally)
 }
 
@@ -220,7 +225,7 @@ fn each_end_says_that_it_is_over_as_in_the_capture() {
             }
         }
         let mut out = Vec::new();
-        clear.finish().unwrap().write(&mut out, "", &[], &mut || Ok(())).unwrap();
+        clear.finish().unwrap().write(&mut out, "", (Viewpoint::AnyHost, &[]), &mut || Ok(())).unwrap();
         let mut trace = Trace::from_reader(name.to_owned(), Cursor::new(out), options()).unwrap();
         let mut found = Vec::new();
         while let Some(dissected) = trace.next().unwrap() {
@@ -281,10 +286,11 @@ fn a_full_disk_and_an_interrupt_end_the_writing() {
         dissected(&events).iter().for_each(|dissected| clear.add(dissected).unwrap());
         clear.finish().unwrap()
     };
-    let full = gathered().write(Full, "", &[], &mut || Ok(())).unwrap_err();
+    let full = gathered().write(Full, "", (Viewpoint::AnyHost, &[]), &mut || Ok(())).unwrap_err();
     assert_eq!(full.kind(), io::ErrorKind::StorageFull);
     let mut out = Vec::new();
-    let stopped = gathered().write(&mut out, "", &[], &mut || Err(io::ErrorKind::Interrupted.into()));
+    let stopped = gathered()
+        .write(&mut out, "", (Viewpoint::AnyHost, &[]), &mut || Err(io::ErrorKind::Interrupted.into()));
     assert_eq!(stopped.unwrap_err().kind(), io::ErrorKind::Interrupted);
 }
 

@@ -6,7 +6,7 @@ use super::ClearTally;
 use super::ports::PortUse;
 use super::spool::SortedSteps;
 use super::step::{Step, TimedStep};
-use crate::{HostName, Recorder};
+use crate::{HostName, Recorder, Viewpoint};
 
 /// Writes what was gathered.
 #[derive(Debug)]
@@ -20,8 +20,8 @@ impl<S: Read + Seek> ClearWriter<S> {
         Self { steps, tally }
     }
 
-    /// Writes the capture to `out`. Its section has this comment, and a sentence on what is made up; `hosts` are names of
-    /// addresses. `go_on` is asked before each step: its error ends the writing.
+    /// Writes the capture to `out`. Its section has this comment, and a sentence on what is made up; `viewpoint` says
+    /// where it was taken, and `hosts` are names of addresses. `go_on` is asked before each step: its error ends the writing.
     ///
     /// # Errors
     ///
@@ -30,10 +30,10 @@ impl<S: Read + Seek> ClearWriter<S> {
         mut self,
         out: impl Write,
         comment: &str,
-        hosts: &[HostName],
+        (viewpoint, hosts): (Viewpoint, &[HostName]),
         go_on: &mut dyn FnMut() -> io::Result<()>,
     ) -> io::Result<ClearTally> {
-        let mut recorder = Recorder::new(out, comment)?;
+        let mut recorder = Recorder::seen_from(viewpoint, out, comment)?;
         recorder.host_names(hosts)?;
         let mut ports = PortUse::default();
         while let Some(timed) = self.steps.next()? {

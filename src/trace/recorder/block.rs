@@ -10,11 +10,33 @@ use crate::capture::{DECRYPTION_SECRETS, HostName, IPV4_NAMES, IPV6_NAMES, NAME_
 /// The option `opt_comment`, which every block may have.
 pub(crate) const COMMENT: u16 = 1;
 
-/// What the interface is called (`if_name`) of a capture that was taken between all its hosts.
-pub(crate) const BETWEEN_HOSTS: &str = "core";
+/// Where the packets of a capture were taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Viewpoint {
+    /// At a host, or nobody knows where.
+    #[default]
+    AnyHost,
+    /// Between all hosts of a network, none of which is local.
+    BetweenHosts,
+}
 
-/// The option `if_name` of an interface.
+impl Viewpoint {
+    /// The interface's options `if_name` and `if_description`, as far as it has them.
+    const fn interface(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::AnyHost => None,
+            Self::BetweenHosts => Some(("core", BETWEEN_HOSTS)),
+        }
+    }
+}
+
+/// What the interface's `if_description` says of a capture that was taken between all its hosts. Its name alone could be that of
+/// any interface.
+pub(crate) const BETWEEN_HOSTS: &str = "a network, between all its hosts (bittrace)";
+
+/// The options `if_name` and `if_description` of an interface.
 const INTERFACE_NAME: u16 = 2;
+const INTERFACE_DESCRIPTION: u16 = 3;
 
 const SECTION_HEADER: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
@@ -105,13 +127,19 @@ impl Block {
 
     /// Writes the description of an interface with packets of this link type and times in nanoseconds. `name` is what it is
     /// called; nothing where it has no name.
-    pub(crate) fn interface(&mut self, link: u32, name: &str, writer: &mut impl Write) -> io::Result<()> {
+    pub(crate) fn interface(
+        &mut self,
+        link: u32,
+        viewpoint: Viewpoint,
+        writer: &mut impl Write,
+    ) -> io::Result<()> {
         self.begin(INTERFACE);
         self.number(link);
         // No limit to what is captured of a packet.
         self.number(0);
-        if !name.is_empty() {
+        if let Some((name, description)) = viewpoint.interface() {
             self.option(INTERFACE_NAME, name.as_bytes());
+            self.option(INTERFACE_DESCRIPTION, description.as_bytes());
         }
         // if_tsresol: 10 to the power of -9 seconds.
         self.option(9, &[9]);

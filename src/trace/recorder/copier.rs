@@ -2,20 +2,18 @@
 
 use std::io::{self, Write};
 
-use super::block::{BETWEEN_HOSTS, Block};
+use super::block::{Block, Viewpoint};
 use crate::capture::{CapturedPacket, HostName};
 use crate::packet::link::LinkType;
 
-/// Copies packets. Bytes, lengths, link types and times stay, interfaces are told apart by link type alone, and keys and comments
-/// of the capture are left out.
+/// Copies packets. Bytes, lengths, link types and times stay, interfaces are told apart by link type and by where they
+/// were taken, and keys and comments of the capture are left out.
 #[derive(Debug)]
 pub struct PacketCopier<W> {
     writer: W,
     block: Block,
-    /// The link types of the interfaces, in their order.
-    links: Vec<LinkType>,
-    /// What the interfaces are called; empty where they have no name.
-    interface_name: &'static str,
+    /// The interfaces, in their order.
+    interfaces: Vec<(LinkType, Viewpoint)>,
     packets: u64,
 }
 
@@ -28,16 +26,7 @@ impl<W: Write> PacketCopier<W> {
     pub fn new(mut writer: W, comment: &str) -> io::Result<Self> {
         let mut block = Block::default();
         block.section(comment, &mut writer)?;
-        Ok(Self { writer, block, links: Vec::new(), interface_name: "", packets: 0 })
-    }
-
-    /// Begins a capture that was taken between all its hosts, so that none is local to readers.
-    ///
-    /// # Errors
-    ///
-    /// When the writer fails.
-    pub fn between_hosts(writer: W, comment: &str) -> io::Result<Self> {
-        Ok(Self { interface_name: BETWEEN_HOSTS, ..Self::new(writer, comment)? })
+        Ok(Self { writer, block, interfaces: Vec::new(), packets: 0 })
     }
 
     /// Writes the names of addresses, for readers that show them in the place of the addresses.
@@ -55,13 +44,14 @@ impl<W: Write> PacketCopier<W> {
     ///
     /// When the writer fails.
     pub fn packet(&mut self, packet: &CapturedPacket<'_>) -> io::Result<()> {
-        let Self { writer, block, links, interface_name, packets } = self;
-        let interface = match links.iter().position(|link| *link == packet.link) {
+        let Self { writer, block, interfaces, packets } = self;
+        let seen = (packet.link, packet.viewpoint);
+        let interface = match interfaces.iter().position(|interface| *interface == seen) {
             Some(interface) => interface,
             None => {
-                block.interface(packet.link.0, interface_name, writer)?;
-                links.push(packet.link);
-                links.len() - 1
+                block.interface(packet.link.0, packet.viewpoint, writer)?;
+                interfaces.push(seen);
+                interfaces.len() - 1
             }
         };
         block.begin_packet(interface as u32, packet.moment.at);

@@ -16,6 +16,7 @@ use crate::packet::link::{
     Datagram, LinkType, PROTECTED, Parsed, Segment, UNKNOWN_LINK, parse_layers, plain_segment,
 };
 use crate::reassembly::tcp::Reassembler;
+use crate::recorder::Viewpoint;
 
 /// A capture that is being read, and the stages that its packets pass.
 pub(super) struct CaptureReader {
@@ -229,7 +230,7 @@ pub(super) struct PacketTally {
     counts: Counts,
     span: Option<(Timestamp, Timestamp)>,
     mse_keys: usize,
-    is_between_hosts: bool,
+    viewpoint: Viewpoint,
 }
 
 impl PacketTally {
@@ -243,7 +244,7 @@ impl PacketTally {
             counts: reading.stages.counts,
             span: reading.span,
             mse_keys: reading.stages.dissector.keys(),
-            is_between_hosts: capture.is_between_hosts(),
+            viewpoint: capture.viewpoint(),
         }
     }
 }
@@ -312,8 +313,9 @@ impl About {
         self.tally.mse_keys
     }
 
-    pub(super) const fn is_between_hosts(&self) -> bool {
-        self.tally.is_between_hosts
+    /// Where the capture was taken, as far as it was read.
+    pub const fn viewpoint(&self) -> Viewpoint {
+        self.tally.viewpoint
     }
 
     pub(super) const fn cut(&self) -> Option<Cut> {

@@ -153,7 +153,9 @@ impl Narrator {
                 let text = format!("Peer {number}: {peer}: {}{gave}", gone(closing));
                 if !matches!(
                     closing,
-                    DisconnectReason::Finished | DisconnectReason::Closed(CloseReason::ByRemote)
+                    DisconnectReason::Finished
+                        | DisconnectReason::Upgraded
+                        | DisconnectReason::Closed(CloseReason::ByRemote)
                 ) {
                     style = styles::WARN;
                 }
@@ -314,6 +316,7 @@ fn addresses(peers: &[SocketAddr]) -> String {
 pub(super) fn gone(gone: &DisconnectReason) -> String {
     match gone {
         DisconnectReason::Finished => "done".to_owned(),
+        DisconnectReason::Upgraded => "connecting anew, with version 2 of the torrent".to_owned(),
         DisconnectReason::Closed(closing) => match closing {
             CloseReason::ByRemote => "closed the connection".to_owned(),
             CloseReason::Reset => "reset the connection".to_owned(),

@@ -35,6 +35,7 @@ fn waiting_text(metadata: &MetadataStatus, open: u64) -> String {
             rough_size(size),
             counted(metadata.peers as u64, "peer")
         ),
+        None if open == 0 => "waiting for a peer that has the metadata".to_owned(),
         None => format!("waiting for metadata from {}", counted(open, "peer")),
     }
 }
@@ -158,6 +159,7 @@ mod tests {
     fn what_is_waited_for_is_named() {
         let mut metadata = MetadataStatus { received: 0, size: None, peers: 0, layers: None };
         assert_eq!(waiting_text(&metadata, 2), "waiting for metadata from 2 peers");
+        assert_eq!(waiting_text(&metadata, 0), "waiting for a peer that has the metadata");
         metadata = MetadataStatus { received: 16_384, size: Some(40_960), peers: 1, layers: None };
         assert_eq!(waiting_text(&metadata, 2), "metadata: 16 KiB of 40 KiB from 1 peer");
         assert_eq!(what_is_missing(&metadata), "the metadata");

@@ -113,7 +113,12 @@ impl Source {
                     warn(common, &format!("{}: no tracker; {}", arguments.torrent, others.what_is_left()));
                 }
             }
-            Self::Magnet(magnet) => warn_of_link(magnet, others, common),
+            Self::Magnet(magnet) => {
+                if arguments.single_peer && leads_to_nobody(magnet, others) {
+                    bail!("{NOBODY_IN_LINK}, so there is no source of peers");
+                }
+                warn_of_link(magnet, others, common);
+            }
         }
         Ok(())
     }
@@ -126,11 +131,17 @@ pub(crate) fn read_link(link: &str) -> Result<Magnet> {
 
 /// Tells that nobody may be found.
 pub(crate) fn warn_of_link(magnet: &Magnet, others: FurtherSources, common: Common) {
-    if magnet.trackers.is_empty() && magnet.peers.is_empty() && !others.dht {
-        let what = "the magnet link has no tracker (tr=) and no peer (x.pe=)";
-        warn(common, &format!("{what}; {}", others.what_is_left()));
+    if leads_to_nobody(magnet, others) {
+        warn(common, &format!("{NOBODY_IN_LINK}; {} (Ctrl-C ends the run)", others.what_is_left()));
     }
 }
+
+/// Whether a link names nobody to ask for peers, and the DHT is not asked either.
+const fn leads_to_nobody(magnet: &Magnet, others: FurtherSources) -> bool {
+    magnet.trackers.is_empty() && magnet.peers.is_empty() && !others.dht
+}
+
+const NOBODY_IN_LINK: &str = "the magnet link has no tracker (tr=) and no peer (x.pe=)";
 
 /// Writes what a link says.
 pub(crate) fn write_link(magnet: &Magnet, look: Look, out: &mut dyn Write) -> Result<()> {

@@ -8,10 +8,12 @@ use std::time::Duration;
 
 use bittrace_client::{Download, DownloadOptions, DownloadReport, Error, Notice};
 use bittrace_protocol::PeerId;
-use bittrace_protocol::session::{Config, Identity, Profile};
+use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Identity, Profile};
 use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
+use bittrace_trace::record::{Body, MseBody, Record, Severity, Side};
+use bittrace_trace::{Dissected, Trace, TraceOptions};
 
 /// Settings under which nothing takes long.
 pub fn config() -> Config {
@@ -38,12 +40,25 @@ pub fn options(output: &Path, config: Config) -> DownloadOptions {
 
 /// Runs a download to its end, which must come soon.
 pub fn run(seed: &SeededTorrent, options: DownloadOptions) -> (Result<DownloadReport, Error>, Vec<String>) {
+    run_within(Duration::from_secs(60), seed, options)
+}
+
+/// Runs a download to its end, which must come in this time.
+pub fn run_within(
+    time: Duration,
+    seed: &SeededTorrent,
+    options: DownloadOptions,
+) -> (Result<DownloadReport, Error>, Vec<String>) {
+    finish_within(time, Download::new(seed.metainfo.clone(), options).unwrap())
+}
+
+/// The same of a download that is made already.
+pub fn finish_within(time: Duration, download: Download) -> (Result<DownloadReport, Error>, Vec<String>) {
     let mut notices = Vec::new();
-    let download = Download::new(seed.metainfo.clone(), options).unwrap();
     let stop = download.stop();
     let (ended, watched) = std::sync::mpsc::channel::<()>();
     let watchdog = std::thread::spawn(move || {
-        if watched.recv_timeout(Duration::from_secs(60)) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+        if watched.recv_timeout(time) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
             stop.stop();
             stop.stop();
             return false;
@@ -52,12 +67,28 @@ pub fn run(seed: &SeededTorrent, options: DownloadOptions) -> (Result<DownloadRe
     });
     let result = download.run_blocking(|notice| {
         if !matches!(notice, Notice::Progress { .. }) {
-            notices.push(format!("{notice:?}"));
+            let text = format!("{notice:?}");
+            notices.push(text.chars().take(1_000).collect());
         }
     });
     drop(ended);
     assert!(watchdog.join().unwrap(), "it hangs: {notices:#?}");
     (result, notices)
+}
+
+/// Shows each record of a recording. Every byte has a meaning, and nothing that we sent breaks a rule; but a block may be cut where the
+/// run ends.
+pub fn read_all(recording: &Path, mut see: impl FnMut(&Record)) {
+    let mut trace = Trace::open(recording, TraceOptions::default()).unwrap();
+    while let Some(dissected) = trace.next().unwrap() {
+        let Dissected::Record(record) = dissected else { continue };
+        let is_cut = record.notes.iter().any(|note| note.rule.id == "capture.fragment");
+        let is_opaque = matches!(record.body, Body::Unreadable(..) | Body::Mse(MseBody::Encrypted));
+        assert!(is_cut || !is_opaque, "{record:?}");
+        let is_wrong = record.side == Side::Local && record.severity() >= Some(Severity::Warn);
+        assert!(is_cut || !is_wrong, "{record:?}");
+        see(&record);
+    }
 }
 
 /// A torrent, a tracker, and one peer that has all of it.
@@ -78,7 +109,9 @@ impl Swarm {
     }
 }
 
-/// Settings for downloads from real clients, which take their time.
+/// Settings for downloads from real clients, which take their time, and of which aria2 calls encrypted first.
 pub fn patient() -> Config {
-    Config { goodbye_timeout: Duration::from_secs(1), ..Config::new(Profile::own("bittrace test")) }
+    let mut profile = Profile::own("bittrace test");
+    profile.encryption = EncryptionProfile::own(EncryptionPolicy::Allow);
+    Config { goodbye_timeout: Duration::from_secs(1), ..Config::new(profile) }
 }

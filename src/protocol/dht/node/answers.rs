@@ -15,7 +15,13 @@ impl DhtNode {
         let answerable = from.port() != 0 && (1..=MAX_TRANSACTION).contains(&message.transaction.len());
         // Others may name us to ourselves.
         let is_ours = query.id.is_some_and(|id| self.is_own(id));
-        if self.settings.read_only || !answerable || is_ours || !self.gate.admits(now, from) {
+        let family = self.families.iter_mut().find(|family| family.ipv6 == from.is_ipv6());
+        let is_unreached = family.is_some_and(|family| {
+            family.reach.is_asked(from);
+            family.reach.is_unreached(now)
+        });
+        let silent = self.settings.read_only || is_unreached;
+        if silent || !answerable || is_ours || !self.gate.admits(now, from) {
             return;
         }
         let kind = match self.answer(now, from, query) {

@@ -15,9 +15,13 @@ pub(super) struct Simulation {
     datagrams: BTreeMap<u64, (SocketAddr, Bytes)>,
     number: u64,
     latency: Duration,
+    /// Nodes behind a NAT that lets in those alone to whom the node has sent, and whom that is.
+    behind_nat: BTreeMap<usize, BTreeSet<SocketAddr>>,
     /// Whose outputs are noted, and what they were.
     watched: Option<usize>,
     pub(super) queries: usize,
+    /// Queries of those that say that the sender cannot be reached.
+    pub(super) read_only: usize,
     pub(super) peers: Vec<(Timestamp, SocketAddr)>,
     pub(super) results: Vec<SearchResult>,
 }
@@ -49,8 +53,10 @@ impl Simulation {
             datagrams: BTreeMap::new(),
             number: 0,
             latency,
+            behind_nat: BTreeMap::new(),
             watched: None,
             queries: 0,
+            read_only: 0,
             peers: Vec::new(),
             results: Vec::new(),
         }
@@ -71,6 +77,11 @@ impl Simulation {
         number
     }
 
+    /// Puts a NAT before a node.
+    pub(super) fn hide(&mut self, number: usize) {
+        self.behind_nat.insert(number, BTreeSet::new());
+    }
+
     pub(super) fn address(&self, number: usize) -> SocketAddr {
         self.addresses[number]
     }
@@ -78,6 +89,7 @@ impl Simulation {
     pub(super) fn watch(&mut self, number: usize) {
         self.watched = Some(number);
         self.queries = 0;
+        self.read_only = 0;
         self.peers.clear();
         self.results.clear();
     }
@@ -90,6 +102,10 @@ impl Simulation {
                 DhtOutput::Datagram(to, bytes) => {
                     if watched && bytes.windows(4).any(|part| part == b"1:q4" || part == b"1:q9") {
                         self.queries += 1;
+                        self.read_only += usize::from(bytes.windows(7).any(|part| part == b"2:roi1e"));
+                    }
+                    if let Some(sent_to) = self.behind_nat.get_mut(&number) {
+                        sent_to.insert(to);
                     }
                     let Some(&place) = self.places.get(&to) else { continue };
                     self.number += 1;
@@ -119,6 +135,8 @@ impl Simulation {
             self.events.pop();
             self.now = self.now.max(at);
             match self.datagrams.remove(&event) {
+                Some((from, _))
+                    if self.behind_nat.get(&place).is_some_and(|known| !known.contains(&from)) => {}
                 Some((from, bytes)) => self.tell(place, DhtInput::Datagram(from, bytes)),
                 None if self.nodes[place].wakes_at() <= self.now => self.tell(place, DhtInput::Tick),
                 // Something happened meanwhile, and it is due later.

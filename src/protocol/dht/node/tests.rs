@@ -369,3 +369,30 @@ fn a_search_of_a_network_tells_eight_nodes_and_comes_again() {
     assert_eq!(network.results.len(), 7);
     assert!(network.results.iter().all(|result| result.peers == 0), "it found itself");
 }
+
+/// A node behind a NAT finds out, and others who can be reached do not think that they cannot.
+#[test]
+fn a_node_that_no_stranger_reaches_says_so_after_a_quarter_of_an_hour() {
+    for hidden in [true, false] {
+        let mut network = Simulation::network(200, Duration::from_millis(50));
+        let number = network.add();
+        if hidden {
+            network.hide(number);
+        }
+        let contact = network.address(5);
+        network.tell(number, DhtInput::Contact(contact));
+        network.tell(number, DhtInput::Follow(torrent(1)));
+        // Others look for peers as well.
+        for other in 0..50 {
+            network.tell(other, DhtInput::Follow(torrent(other as u8)));
+        }
+        network.watch(number);
+        network.run(Duration::from_secs(14 * 60), |_| false);
+        assert_eq!(network.read_only, 0);
+        network.run(Duration::from_secs(2 * 60), |_| false);
+        network.watch(number);
+        network.run(Duration::from_secs(30 * 60), |_| false);
+        assert!(network.queries > 0);
+        assert_eq!(network.read_only, if hidden { network.queries } else { 0 });
+    }
+}

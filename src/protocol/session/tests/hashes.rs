@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::support::*;
-use super::trees::{Described, tree_torrent};
+use super::trees::{Described, handshake_of, tree_torrent};
 use crate::lines;
 use crate::session::{Input, LayerStatus, Output, SessionStreamId};
 use crate::{Hex, Metainfo, PieceIndex};
@@ -198,6 +198,61 @@ fn a_hybrid_torrent_is_begun_without_piece_layers_where_nobody_gives_them() {
     assert!(!stage.wait(20.0).contains(&begun), "twice");
     let (mut stage, _) = informed_of_both(OFFERS_V2);
     assert!(stage.closed(11, crate::session::CloseReason::ByRemote).contains(&begun));
+}
+
+/// A session of a link with the SHA-1 alone of a hybrid torrent, which has the info dictionary from a peer that it dialled, and that
+/// offers these extensions.
+fn informed_by_sha1(reserved: [u8; 8]) -> (Stage, Vec<String>) {
+    let (torrent, row) = tree_torrent(&lengths(), PIECE, Described::Both);
+    let link = format!("magnet:?xt=urn:btih:{}&x.pe=10.0.0.7:5000", torrent.info_hash);
+    let mut stage = Stage::of_magnet(config(), torrent, &link);
+    stage.content = row;
+    assert_eq!(stage.said(), ["open 0 10.0.0.7:5000"]);
+    stage.opened(0, "10.0.0.7:5000");
+    stage.receive(0, &stage.handshake(reserved, A_ID));
+    let info = stage.torrent.info_bytes().clone();
+    let hello = extended(0, &format!("d1:md11:ut_metadatai9ee13:metadata_sizei{}ee", info.len()), b"");
+    stage.receive(0, &hello);
+    let data = format!("d8:msg_typei1e5:piecei0e10:total_sizei{}ee", info.len());
+    let said = stage.receive(0, &extended(2, &data, &info));
+    (stage, said)
+}
+
+#[test]
+fn a_link_with_the_sha1_alone_of_a_hybrid_torrent_has_its_piece_layers_from_peers_that_are_connected_anew() {
+    let (mut stage, said) = informed_by_sha1(OFFERS_V2);
+    let begun = format!("metadata of {} bytes", stage.torrent.info_bytes().len());
+    assert!(!said.contains(&begun), "{said:?}");
+    assert!(
+        said.contains(&"close 0".to_owned()) && said.contains(&"open 2 10.0.0.7:5000".to_owned()),
+        "{said:?}"
+    );
+    // We offer version 2 now, and are answered with its hash.
+    let hello = stage.opened(2, "10.0.0.7:5000");
+    assert_eq!(handshake_of(&hello[0]), (stage.torrent.info_hash.to_string(), "14".to_owned()));
+    let v2 = stage.torrent.truncated_v2().unwrap();
+    let mut said = stage.receive(2, &handshake(OFFERS_V2, &v2.0, A_ID));
+    let exchanges = exchanges(&stage);
+    assert!(exchanges.iter().all(|(request, ..)| has_asked(&said, 2, request)), "{said:?}");
+    for (_, hashes, _) in &exchanges {
+        said = stage.receive(2, hashes);
+    }
+    assert_said(said, &[format!("{begun}, 2 layers")]);
+}
+
+#[test]
+fn a_link_with_the_sha1_alone_is_begun_without_piece_layers_where_nobody_has_them() {
+    // A peer of version 1 is not connected to anew.
+    let (stage, said) = informed_by_sha1(EXTENDED);
+    let begun = format!("metadata of {} bytes", stage.torrent.info_bytes().len());
+    assert!(said.contains(&begun) && !said.contains(&"close 0".to_owned()), "{said:?}");
+    // One that is gone is not waited for, and one that does not come back for 5 s.
+    let (mut stage, _) = informed_by_sha1(OFFERS_V2);
+    assert!(stage.closed(2, crate::session::CloseReason::Refused).contains(&begun));
+    let (mut stage, said) = informed_by_sha1(OFFERS_V2);
+    assert!(!said.contains(&begun), "{said:?}");
+    assert!(!stage.wait(4.0).contains(&begun));
+    assert!(stage.wait(1.5).contains(&begun));
 }
 
 #[test]

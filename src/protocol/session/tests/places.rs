@@ -1,7 +1,7 @@
 //! Callers that take the places, and who gets one all the same.
 
 use super::support::*;
-use crate::session::{Config, Input, SeedGoal, SessionStreamId};
+use crate::session::{CloseReason, Config, Input, PeerSource, SeedGoal, SessionStreamId};
 
 /// A peer calls from this host and shakes hands with an id of its own; what the session does.
 fn call(stage: &mut Stage, number: u32, host: &str, then: &[u8]) -> Vec<String> {
@@ -160,4 +160,61 @@ fn a_caller_has_one_port_however_many_it_tells() {
         stage.receive(1, &message);
     }
     assert_eq!(stage.session.status(stage.now).peers_known, 1);
+}
+
+/// Peers of no use give way to addresses that wait, and callers take their places, but only a few within a minute: each that gives
+/// way takes the place of another.
+#[test]
+fn few_peers_of_no_use_give_way_within_a_minute() {
+    let mut config = config();
+    config.seeding = Some(SeedGoal::default());
+    config.max_peers = 8;
+    let torrent = torrent(40_000, 32_768, &[&["http://t.test/announce"]], "");
+    let mut stage = Stage::new(config, torrent, &[0, 1]);
+    stage.announced(&[]);
+    for number in 1..=8 {
+        assert!(!refused(&call(&mut stage, number, &host(number), &HAVE_NONE), number));
+    }
+    let taken = |stage: &mut Stage, numbers: std::ops::RangeInclusive<u32>| {
+        numbers.filter(|&number| !refused(&call(stage, number, &host(number), &HAVE_NONE), number)).count()
+    };
+    stage.wait(11.0);
+    assert_eq!(taken(&mut stage, 11..=20), 2);
+    stage.wait(58.0);
+    assert_eq!(taken(&mut stage, 21..=30), 0);
+    stage.wait(3.0);
+    assert_eq!(taken(&mut stage, 31..=40), 2);
+}
+
+/// A session with half of its places taken does not try one full peer after another, where no tracker names them.
+#[test]
+fn after_a_peer_that_is_full_the_next_is_dialled_later_where_there_are_enough() {
+    for (max_peers, connected, named) in [(1, 0_u8, false), (3, 2, false), (3, 2, true)] {
+        let mut stage = Stage::small(Config { max_peers, max_half_open: 1, ..config() });
+        let hosts = 1..=8_u8;
+        if named {
+            let named: Vec<_> = hosts.map(|host| [10, 0, 0, host, 0x1a, 0xe1]).collect();
+            stage.announced(&named);
+        } else {
+            stage.announced(&[]);
+            let found = hosts.map(|host| ([10, 0, 0, host], 6881).into()).collect();
+            stage.hear(Input::PeersFound(PeerSource::Dht, found));
+        }
+        for number in 0..connected {
+            let stream = 2 + 2 * u32::from(number);
+            stage.opened(stream, &format!("10.0.0.{}:6881", number + 1));
+            let mut id = *A_ID;
+            id[19] = number;
+            stage.receive(stream, &stage.handshake(FAST, &id));
+        }
+        // The next one takes the connection, and closes it.
+        let stream = 2 + 2 * u32::from(connected);
+        stage.opened(stream, &format!("10.0.0.{}:6881", connected + 1));
+        let dials = |said: &[String]| said.iter().any(|line| line.starts_with("open "));
+        let at_once = connected == 0 || named;
+        let said = stage.closed(stream, CloseReason::ByRemote);
+        assert_eq!(dials(&said), at_once, "{said:?}");
+        let said = stage.wait(2.0);
+        assert_eq!(dials(&said), !at_once, "{said:?}");
+    }
 }

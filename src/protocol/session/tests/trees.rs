@@ -105,7 +105,7 @@ fn stage(lengths: &[usize], piece_length: usize, described: Described) -> Stage 
 }
 
 /// Bytes 28 to 47 of a handshake that was sent, in hex, and its last reserved byte.
-fn handshake_of(line: &str) -> (String, String) {
+pub(super) fn handshake_of(line: &str) -> (String, String) {
     let words: Vec<_> = line.split(' ').skip(2).collect();
     (words[28..48].concat(), words[27].to_owned())
 }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use bittrace_trace::{Capture, HostName, PacketCopier};
+use bittrace_trace::{Capture, CapturedPacket, HostName, PacketCopier, Viewpoint};
 use tokio::time::{sleep, timeout};
 
 use super::host::{find, last_line};
@@ -81,10 +81,10 @@ impl Captured {
     /// Writes the capture with the names of the hosts and a comment. How many packets it has.
     pub(super) fn write(&self, names: &[HostName], comment: &str, to: &mut dyn Write) -> Result<u64> {
         let mut capture = Capture::open(&self.file)?;
-        let mut copier = PacketCopier::between_hosts(to, comment)?;
+        let mut copier = PacketCopier::new(to, comment)?;
         copier.host_names(names)?;
         while let Some(packet) = capture.next_packet()? {
-            copier.packet(&packet)?;
+            copier.packet(&CapturedPacket { viewpoint: Viewpoint::BetweenHosts, ..packet })?;
         }
         let packets = copier.packets();
         copier.finish()?;
