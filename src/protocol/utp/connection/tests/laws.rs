@@ -138,9 +138,10 @@ fn what_is_lost_at_the_end_of_a_flight_costs_round_trips_and_no_timeout() {
         let lost = (last + 1 - count, last + 1);
         let (link, took) = transfer(Way { lost, ..Way::default() }, lengths);
         assert_whole(&link, lengths);
-        // A round trip takes 40 ms, and what acknowledges little may be put off by 100 ms.
+        // A round trip takes 40 ms: two before the probe, one for its answer, one for what is sent again. What acknowledges little
+        // may be put off by 100 ms.
         let more = took - undisturbed;
-        assert!(more < millis(if count > 3 { 200 } else { 240 }), "{count} lost: {more:?} more");
+        assert!(more < millis(if count > 3 { 200 } else { 280 }), "{count} lost: {more:?} more");
         assert!(link.ends[0].packets <= last + count + 1, "{count} lost: {} packets", link.ends[0].packets);
     }
 }
