@@ -456,5 +456,5 @@ impl SendBuffer {
 
 /// A packet is lost when so many that were sent later have come (BEP 29, "packet loss").
 const LOST_AFTER: usize = 3;
-/// Of so many packets an acknowledgement can tell: of the first by its number, of the others by the bits of 32 bytes.
-const MOST_TOLD: usize = 1 + 32 * 8;
+/// Of so many packets every acknowledgement can tell: of the first by its number, of the others by 30 bits (libutp sends no more).
+const MOST_TOLD: usize = 1 + 30;
