@@ -1,7 +1,7 @@
 //! Whether queries of strangers reach us. Where none does, other nodes are told, so that they do not name us to others (BEP 43).
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use crate::Timestamp;
@@ -11,9 +11,10 @@ use crate::dht::node_id::is_local;
 /// node that we did not ask shows that everybody is let in. Nodes of the local network show nothing.
 #[derive(Debug, Default)]
 pub(super) struct Reach {
-    /// Whom we asked last, the oldest first, and the same in order.
-    asked: VecDeque<SocketAddr>,
-    known: BTreeSet<SocketAddr>,
+    /// The hosts that we asked last, the oldest first, and the same in order: some NATs let in each port of a host that was asked
+    /// (RFC 4787, section 5).
+    asked: VecDeque<IpAddr>,
+    known: BTreeSet<IpAddr>,
     /// How many answers came, and when the first did.
     answers: u32,
     answered_since: Option<Timestamp>,
@@ -23,7 +24,7 @@ pub(super) struct Reach {
 impl Reach {
     /// We send a query.
     pub(super) fn asks(&mut self, node: SocketAddr) {
-        if self.strangers_ask || !self.known.insert(node) {
+        if self.strangers_ask || !self.known.insert(node.ip()) {
             return;
         }
         // Long ago: a NAT does not let such a node in either.
@@ -32,12 +33,16 @@ impl Reach {
         {
             self.known.remove(&oldest);
         }
-        self.asked.push_back(node);
+        self.asked.push_back(node.ip());
     }
 
     /// A query of ours was answered.
     pub(super) fn is_answered(&mut self, now: Timestamp, by: SocketAddr) {
         if !is_local(by.ip()) {
+            // From time to time it is tried anew: a port may have been opened.
+            if self.answered_since.is_some_and(|since| now - since >= TRIED_AGAIN_AFTER) {
+                (self.answers, self.answered_since) = (0, None);
+            }
             self.answers = self.answers.saturating_add(1);
             self.answered_since.get_or_insert(now);
         }
@@ -45,7 +50,7 @@ impl Reach {
 
     /// A query came.
     pub(super) fn is_asked(&mut self, by: SocketAddr) {
-        if !self.strangers_ask && !is_local(by.ip()) && !self.known.contains(&by) {
+        if !self.strangers_ask && !is_local(by.ip()) && !self.known.contains(&by.ip()) {
             *self = Self { strangers_ask: true, ..Self::default() };
         }
     }
@@ -61,6 +66,8 @@ impl Reach {
 const MAX_ASKED: usize = 2_048;
 /// Each node looks for others in each of its buckets within 15 minutes (BEP 5, "routing table"): some of them are told of us.
 const UNREACHED_AFTER: Duration = Duration::from_secs(15 * 60);
+/// How long it counts that nobody reached us. Then strangers may hear of us again, who would not otherwise.
+const TRIED_AGAIN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Few nodes may all be known to us, so that there are no strangers.
 const LEAST_ANSWERS: u32 = 64;
 
@@ -101,6 +108,22 @@ mod tests {
     }
 
     #[test]
+    fn now_and_then_it_is_tried_anew() {
+        let mut reach = after(LEAST_ANSWERS);
+        let much_later = NOW + TRIED_AGAIN_AFTER;
+        assert!(reach.is_unreached(much_later));
+        reach.is_answered(much_later, node(1));
+        assert!(!reach.is_unreached(much_later + UNREACHED_AFTER));
+    }
+
+    #[test]
+    fn another_port_of_a_host_that_was_asked_is_no_stranger() {
+        let mut reach = after(LEAST_ANSWERS);
+        reach.is_asked(SocketAddr::new(node(3).ip(), 7000));
+        assert!(reach.is_unreached(LATER));
+    }
+
+    #[test]
     fn among_few_nodes_there_are_no_strangers() {
         assert!(!after(LEAST_ANSWERS - 1).is_unreached(LATER));
         assert!(!Reach::default().is_unreached(LATER));
@@ -115,6 +138,9 @@ mod tests {
     fn what_is_remembered_of_nodes_that_were_asked_has_a_bound() {
         let reach = after(3 * MAX_ASKED as u32);
         assert_eq!((reach.asked.len(), reach.known.len()), (MAX_ASKED, MAX_ASKED));
-        assert!(reach.known.contains(&node(3 * MAX_ASKED as u32 - 1)) && !reach.known.contains(&node(0)));
+        assert!(
+            reach.known.contains(&node(3 * MAX_ASKED as u32 - 1).ip())
+                && !reach.known.contains(&node(0).ip())
+        );
     }
 }
