@@ -65,6 +65,8 @@ pub(super) struct Core {
     /// How many times a peer came, left, or said where it can be dialled.
     pub(super) changes_of_peers: u64,
     pub(super) turnover: Turnover,
+    /// The connections that gave way to callers, apart: these do not use up what those that are dialled need.
+    pub(super) callers_turnover: Turnover,
     pub(super) exchange: Exchange,
     pub(super) picker: Picker,
     pub(super) choker: Choker,
@@ -174,6 +176,7 @@ impl Core {
             has_utp: false,
             changes_of_peers: 0,
             turnover: Turnover::default(),
+            callers_turnover: Turnover::default(),
             exchange: Exchange::default(),
             picker,
             suspects: Suspects::default(),

@@ -56,7 +56,7 @@ impl Core {
                     self.note_unreached(peer);
                 }
                 if is_full(peer, &reason) {
-                    self.swarm.note_full(now);
+                    self.swarm.note_full(address, now);
                 }
                 self.swarm.note_gone(address, useful, now);
             }

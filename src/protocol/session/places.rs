@@ -29,7 +29,7 @@ impl Session {
         if !callers_full && self.peers.len() < most {
             return true;
         }
-        let may_turn = core.turnover.allows(now, most);
+        let may_turn = core.callers_turnover.allows(now, most);
         let gives_way = |peer: &&Peer| {
             (may_turn || peer.phase == Phase::Handshake)
                 && (peer.incoming || !callers_full)
@@ -44,7 +44,7 @@ impl Session {
         };
         let Some((stream, violation)) = leaving else { return false };
         if turns {
-            self.core.turnover.note(now);
+            self.core.callers_turnover.note(now);
         }
         self.disconnect(now, stream, DisconnectReason::Violated(violation));
         true
@@ -116,7 +116,7 @@ impl Turnover {
     }
 }
 
-/// One place of so many, or two, may be given to another peer within [`TURNOVER`]. With half as many, swarms of 200 hosts took 7 %
+/// One place of so many, or two, may be given to callers within [`TURNOVER`], and as many to peers that are dialled. With half as many, swarms of 200 hosts took 7 %
 /// longer to have a file than where any number may.
 const TURNED: usize = 4;
 const LEAST_TURNED: usize = 2;

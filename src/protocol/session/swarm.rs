@@ -194,8 +194,9 @@ impl Swarm {
                     self.named.push(address, known.not_before);
                 }
             }
-            // Whom a tracker names still, though it was given up, may only have been full; when its pause is over it is dialled again.
-            let was_given_up = !source.can_be_invented() && known.failures >= MAX_FAILURES;
+            // Whom a tracker, the DHT or the local network names still, though it was given up, may only have been full; when its
+            // pause is over it is dialled again.
+            let was_given_up = !matches!(source, PeerSource::Peer(_)) && known.failures >= MAX_FAILURES;
             if !known.waits && !known.connected && (once || known.failures == 0 || was_given_up) {
                 self.enqueue(address);
             }
@@ -322,9 +323,12 @@ impl Swarm {
     }
 
     /// A peer that was dialled took the connection and closed it: it has no place. Each one in a row doubles the pause.
-    pub(super) fn note_full(&mut self, now: Timestamp) {
+    pub(super) fn note_full(&mut self, address: SocketAddr, now: Timestamp) {
         self.full_until = Some(now + FULL * (1 << self.full.min(MOST_DOUBLED)));
         self.full = self.full.saturating_add(1);
+        if let Some(known) = self.known.get_mut(&address).filter(|known| !known.source.can_be_invented()) {
+            known.failures = known.failures.min(MOST_WHERE_FULL);
+        }
     }
 
     /// A peer that was dialled has a place.
@@ -482,6 +486,8 @@ impl Swarm {
 
     /// Has a peer that was useful dialled anew before all others, in the way that led to it; whether it is known.
     pub(super) fn dial_anew(&mut self, address: SocketAddr) -> bool {
+        // It has a place, however full others are.
+        self.note_opened();
         self.dial_first(address);
         self.known.contains_key(&address)
     }
@@ -599,6 +605,10 @@ const AGAIN: Duration = Duration::from_secs(5);
 /// How long a peer that failed is left alone at first.
 const RETRY: Duration = Duration::from_secs(30);
 
+/// The pause after a full peer that a tracker names grows no further than after so many failures: it is there, and may have a place
+/// in some minutes.
+const MOST_WHERE_FULL: u32 = 3;
+
 /// How long a peer that failed is left alone at least where no tracker names it: it may be a host that has nothing to do with
 /// BitTorrent, and others may say the same of it to many.
 const RETRY_INVENTED: Duration = Duration::from_secs(600);
@@ -670,7 +680,7 @@ mod tests {
         let mut now = NOW;
         let mut pauses = Vec::new();
         for _ in 0..8 {
-            swarm.note_full(now);
+            swarm.note_full(at(1), now);
             let begun = now;
             while swarm.is_full(now) {
                 now = now + FULL;
@@ -678,11 +688,40 @@ mod tests {
             pauses.push((now - begun).as_secs());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16, 16]);
-        swarm.note_full(now);
+        swarm.note_full(at(1), now);
         swarm.note_opened();
         assert!(!swarm.is_full(now));
-        swarm.note_full(now);
+        swarm.note_full(at(1), now);
         assert!(swarm.is_full(now) && !swarm.is_full(now + FULL));
+    }
+
+    #[test]
+    fn a_full_peer_that_a_tracker_names_is_dialled_again_within_minutes() {
+        let mut swarm = Swarm::new(0, 8, false);
+        swarm.learn(PeerSource::Tracker, [at(1)]);
+        let mut now = NOW;
+        for _ in 0..20 {
+            assert_eq!(swarm.next(now, true), Some(at(1)));
+            swarm.note_full(at(1), now);
+            swarm.note_gone(at(1), false, now);
+            assert_eq!(swarm.next(now, true), None);
+            now = now + RETRY * 8;
+        }
+    }
+
+    #[test]
+    fn whom_the_dht_names_still_is_dialled_though_it_was_given_up() {
+        let mut swarm = Swarm::new(0, 8, false);
+        let dht = PeerSource::Dht;
+        swarm.learn(dht, [at(1)]);
+        let mut now = NOW;
+        while swarm.next(now, true).is_some() {
+            swarm.note_gone(at(1), false, now);
+            now = now + RETRY_INVENTED * 64;
+        }
+        assert_eq!(swarm.next(now, true), None);
+        swarm.learn(dht, [at(1)]);
+        assert_eq!(swarm.next(now, true), Some(at(1)));
     }
 
     #[test]

@@ -24,7 +24,7 @@ impl Session {
         let changes = self.core.changes_of_peers;
         let is_full = |session: &Self| session.peers.len() >= session.core.config.max_peers;
         let most = self.core.config.max_peers;
-        let any_waits = is_full(self) && self.core.swarm.any_ready(now);
+        let any_waits = is_full(self) && !self.core.has_all_wanted() && self.core.swarm.any_ready(now);
         let mut last = None;
         while let Some((stream, rest)) = self.peers.first_after(last) {
             last = Some(stream);
