@@ -89,12 +89,17 @@ fn missing(text: &str, base: &Path, folder: &Path) -> Vec<Missing> {
         let files: Vec<String> =
             paths.iter().filter_map(|path| std::fs::read_to_string(base.join(path)).ok()).collect();
         for name in code(cells).filter(|code| is_identifier(code)) {
-            if !files.is_empty() && !files.iter().any(|file| file.contains(name)) {
+            if !files.is_empty() && !files.iter().any(|file| has_word(file, name)) {
                 note(&format!("{name} in {}", paths.join(", ")));
             }
         }
     }
     missing
+}
+
+/// Whether a name stands in a text by itself, and not within a longer one.
+fn has_word(text: &str, name: &str) -> bool {
+    text.split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_')).any(|word| word == name)
 }
 
 #[test]

@@ -108,7 +108,7 @@ pub enum Error {
     },
     /// A file is in the way that has the name of the torrent's, and another length.
     #[error(
-        "{path} has {found} bytes where the torrent has {length}: it was changed, or is another file; use --repair to keep what is right of it, or --overwrite, or move it away"
+        "{path} has {found} bytes where the torrent has {length}: it was changed, or is another file; --repair keeps what is right of it, if anything is; or move it away, or use --overwrite"
     )]
     OtherLength {
         /// The file.

@@ -416,7 +416,12 @@ impl Surveyor<'_> {
         if wanted == 0 {
             let is_in_the_way =
                 self.files.is_wanted(file) && matches!(standing.finished, PathEntry::File(1..));
-            return if is_in_the_way { in_the_way("") } else { Ok(()) };
+            return match standing.finished {
+                PathEntry::File(found) if is_in_the_way => {
+                    Err(Error::OtherLength { path: shown(""), found, length: 0 })
+                }
+                _ => Ok(()),
+            };
         }
         let pieces = self.files.geometry.pieces_of(file);
         if self.files.is_wanted(file) && matches!(standing.finished, PathEntry::File(_)) {

@@ -76,7 +76,9 @@ fn a_file_that_the_torrent_has_not_got_is_an_error_that_says_how_many_there_are(
     for (choice, says) in [
         ("0,3", "the torrent has no file 3: it has 3 files, numbered from 0 to 2"),
         ("d.txt", "no file of the torrent is called d.txt: it has 3 files, numbered from 0 to 2"),
-        ("2-1", "\"2-1\" is not a list of numbers of files, such as 0,2,4-6, nor a name"),
+        ("1,,2", "\"1,,2\" is not a list of numbers of files, such as 0,2,4-6, nor a name"),
+        ("2-1", "2-1 runs backwards: write 1-2"),
+        ("99999999999", "no torrent has a file 99999999999: files are numbered from 0"),
     ] {
         let out = folder.path().join("out");
         let (output, _) = download(&file, &out, &["--select", choice]);

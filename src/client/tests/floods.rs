@@ -29,7 +29,7 @@ fn stranger(number: usize) -> Ipv4Addr {
 }
 
 /// Connections of which half begin with a public key; all say nothing more. A hundred stay open.
-fn open_connections(to: SocketAddr, over: &AtomicBool) -> usize {
+fn open_connections(to: SocketAddr, over: &AtomicBool, made: &AtomicUsize) {
     let (mut open, mut count) = (VecDeque::new(), 0);
     while !over.load(Ordering::Relaxed) && count < MOST {
         let Ok(mut socket) = TcpStream::connect_timeout(&to, Duration::from_secs(1)) else { continue };
@@ -41,13 +41,13 @@ fn open_connections(to: SocketAddr, over: &AtomicBool) -> usize {
             open.pop_front();
         }
         count += 1;
+        made.store(count, Ordering::Relaxed);
         std::thread::sleep(Duration::from_millis(1));
     }
-    count
 }
 
 /// Datagrams: SYN of uTP (BEP 29), get_peers of the DHT (BEP 5) and what is neither.
-fn send_datagrams(to: SocketAddr, over: &AtomicBool) -> usize {
+fn send_datagrams(to: SocketAddr, over: &AtomicBool, made: &AtomicUsize) {
     const GET_PEERS: &[u8] =
         b"d1:ad2:id20:333333333333333333339:info_hash20:55555555555555555555e1:q9:get_peers1:t2:ab1:y1:qe";
     let mut count = 0;
@@ -61,9 +61,18 @@ fn send_datagrams(to: SocketAddr, over: &AtomicBool) -> usize {
             let _ = socket.send_to(bytes, to);
         }
         count += 1;
+        made.store(count, Ordering::Relaxed);
         std::thread::sleep(Duration::from_micros(500));
     }
-    count
+}
+
+/// Ends the flood, also where the test fails.
+struct Flood<'a>(&'a AtomicBool);
+
+impl Drop for Flood<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 #[test]
@@ -100,13 +109,16 @@ fn a_recording_made_while_strangers_flood_a_run_is_read_to_its_end() {
     let over = AtomicBool::new(false);
     let (connections, datagrams) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        scope.spawn(|| connections.store(open_connections(to, &over), Ordering::Relaxed));
-        scope.spawn(|| datagrams.store(send_datagrams(to, &over), Ordering::Relaxed));
+        let _flood = Flood(&over);
+        scope.spawn(|| open_connections(to, &over, &connections));
+        scope.spawn(|| send_datagrams(to, &over, &datagrams));
         let begun = Instant::now();
         let (result, notices) = run(&seed, options(&output, patient()));
         assert_eq!(result.unwrap().outcome, Outcome::Complete, "{notices:#?}");
-        std::thread::sleep(FLOOD.saturating_sub(begun.elapsed()));
-        over.store(true, Ordering::Relaxed);
+        let enough = || [&connections, &datagrams].iter().all(|made| made.load(Ordering::Relaxed) > 200);
+        while begun.elapsed() < FLOOD || (!enough() && begun.elapsed() < Duration::from_secs(60)) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
     });
     stop.stop();
     seeder.join().unwrap().unwrap();

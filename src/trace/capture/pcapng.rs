@@ -27,7 +27,7 @@ pub(super) struct PcapNg {
     interfaces: Vec<Interface>,
     comments: Vec<String>,
     hosts: HostNames,
-    /// Whether an interface says that the capture was taken between all its hosts.
+    /// Where the capture was taken, as its interfaces say.
     viewpoint: Viewpoint,
     /// The keys since the packet before.
     fresh_keys: Vec<MseKey>,

@@ -125,8 +125,8 @@ impl Block {
         self.end(writer)
     }
 
-    /// Writes the description of an interface with packets of this link type and times in nanoseconds. `name` is what it is
-    /// called; nothing where it has no name.
+    /// Writes the description of an interface with packets of this link type and times in nanoseconds. `viewpoint` says
+    /// where the packets were taken.
     pub(crate) fn interface(
         &mut self,
         link: u32,
