@@ -443,6 +443,23 @@ fn carriers(recording: &Path, message: &str) -> Vec<String> {
     carriers
 }
 
+/// No packet of a recording has a handshake and something else.
+fn assert_handshakes_alone(recording: &Path) {
+    let recording = recording.display().to_string();
+    let filter = "protocol == \"peer-wire\"";
+    let (code, printed, errors) = run(&["analyze", &recording, "--format", "json", "--filter", filter]);
+    assert!(code < 2, "{errors}");
+    let lines = printed.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let (handshakes, others): (Vec<_>, Vec<_>) =
+        lines.filter(|line| line["frames"].is_array()).partition(|line| line["message"] == "handshake");
+    assert_eq!(handshakes.len(), 2, "{printed}");
+    assert!(others.iter().any(|line| line["message"] == "extended"), "{printed}");
+    for handshake in &handshakes {
+        let shares = |other: &&serde_json::Value| other["frames"] == handshake["frames"];
+        assert_eq!(others.iter().find(shares), None, "{handshake}");
+    }
+}
+
 #[test]
 fn a_reference_over_utp_is_played_over_utp_and_its_streams_are_compared() {
     let name = "utp-download.pcap";
@@ -534,6 +551,7 @@ fn a_recording_over_utp_is_a_reference() {
     let download = [&download[..], &["--listen", "127.0.0.1", "-q", "{torrent}"]].concat();
     let (code, _, errors) = run(&[&["replay", name, "--record", &recording, "-q"][..], &download].concat());
     assert!(code < 2, "{errors}");
+    assert_handshakes_alone(Path::new(&recording));
     let (code, printed, errors) =
         run(&["replay", &recording, "--local", "127.0.0.1", "--torrent", &torrent, "--format", "json"]);
     assert!(code < 2, "{errors}");
@@ -558,6 +576,7 @@ fn a_recorded_peer_calls_over_utp() {
         let given = pieces["same"].as_u64().unwrap_or(0) + pieces["moved"].as_u64().unwrap_or(0);
         assert_eq!(given, 10, "{client:?}: {printed}");
         assert_eq!(carriers(Path::new(&recording), "piece"), ["utp"], "{client:?}");
+        assert_handshakes_alone(Path::new(&recording));
     }
 }
 

@@ -418,8 +418,8 @@ impl Driver {
                 | Output::HashBlocks(..)
                 | Output::Commit(_)
                 | Output::Load(..)) => self.on_disk(output),
-                // The node takes it.
-                Output::DhtContact(_) => {}
+                // The node takes them.
+                Output::DhtContact(_) | Output::Pause(_) => {}
                 Output::Event(event) => notice(Notice::Session(event)),
                 Output::Wait(Some(at)) if at <= now => node.handle(now, Input::Tick.into()),
                 Output::Wait(at) => {

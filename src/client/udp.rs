@@ -217,20 +217,22 @@ impl UdpPort {
     }
 
     /// Puts the datagrams that can leave together, at most `most`, one behind the other: to one remote, of one size, of which the
-    /// last may be shorter. One that may not be cut leaves by itself. How many they are.
+    /// last may be shorter. One that may not be cut, and a small one, leaves by itself. How many they are.
     fn burst(&mut self, most: usize) -> usize {
         self.burst.clear();
         let Some((to, first, _)) = self.unsent.front() else { return 0 };
         let (mut count, mut is_last) = (0, false);
         for (other, bytes, fragment) in self.unsent.iter().take(most.max(1)) {
-            let has_room = !bytes.is_empty()
+            let has_room = bytes.len() >= SMALLEST_IN_BURST
                 && bytes.len() <= first.len()
                 && self.burst.len() + bytes.len() <= LARGEST_BURST;
             let may_follow = !is_last && other == to && *fragment == Fragment::Allowed && has_room;
             if count > 0 && !may_follow {
                 break;
             }
-            is_last = bytes.len() < first.len() || *fragment == Fragment::Forbidden;
+            is_last = bytes.len() < first.len()
+                || first.len() < SMALLEST_IN_BURST
+                || *fragment == Fragment::Forbidden;
             self.burst.extend_from_slice(bytes);
             count += 1;
         }
@@ -283,6 +285,9 @@ const MAX_UNSENT: usize = 1_024;
 const MOST_AT_ONCE: usize = 64;
 /// The most bytes that leave together: what an IPv4 packet with its headers can count.
 const LARGEST_BURST: usize = 65_535 - 20 - 8;
+/// Smaller datagrams leave each by itself. A capture of the loopback shows a burst as one datagram, and two messages of the DHT in
+/// one would be malformed; bursts of small datagrams would save little.
+const SMALLEST_IN_BURST: usize = 1_000;
 /// In how many parts what comes is read. Each part has room for the largest datagram.
 const ROOMS: usize = 4;
 /// For how many remotes our own address is remembered.
@@ -380,6 +385,29 @@ mod tests {
                 assert_eq!(&buffer[..length], expected);
             }
         });
+    }
+
+    #[test]
+    fn small_datagrams_leave_each_by_itself() {
+        let there: SocketAddr = (LOCALHOST, 9).into();
+        let bursts = |sizes: &[usize]| {
+            let mut port = UdpPort::default();
+            let datagram = |&size| (there, Bytes::from(vec![7; size]), Fragment::Allowed);
+            port.unsent.extend(sizes.iter().map(datagram));
+            let mut bursts = Vec::new();
+            while !port.unsent.is_empty() {
+                let count = port.burst(64);
+                bursts.push(port.burst.len());
+                port.unsent.drain(..count);
+            }
+            bursts
+        };
+        assert_eq!(bursts(&[300, 300, 300]), [300, 300, 300]);
+        assert_eq!(bursts(&[SMALLEST_IN_BURST - 1; 2]), [SMALLEST_IN_BURST - 1; 2]);
+        assert_eq!(bursts(&[SMALLEST_IN_BURST; 2]), [2 * SMALLEST_IN_BURST]);
+        assert_eq!(bursts(&[1_200, 1_200, 1_000, 1_000]), [3_400, 1_000]);
+        // Nor is a small one the last of a burst.
+        assert_eq!(bursts(&[1_200, 1_200, 300, 0, 0, 300]), [2_400, 300, 0, 0, 300]);
     }
 
     #[test]

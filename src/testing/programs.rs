@@ -116,12 +116,11 @@ pub fn free_port() -> u16 {
 /// Waits for what is not ours to signal.
 ///
 /// # Panics
-/// After three minutes, with what the log says: some clients dial again after one when a negotiation failed, and Transmission 3.00,
-/// which calls encrypted over uTP, asks for nothing before our first keep-alive comes after 100 s.
+/// After two minutes, with what the log says: some clients dial again after one when a negotiation failed.
 pub fn wait_until(what: &str, log: &Path, mut is_so: impl FnMut() -> bool) {
     let started = Instant::now();
     while !is_so() {
-        if started.elapsed() > Duration::from_secs(180) {
+        if started.elapsed() > Duration::from_secs(120) {
             panic!("{what} takes too long:\n{}", std::fs::read_to_string(log).unwrap_or_default());
         }
         std::thread::sleep(Duration::from_millis(50));

@@ -137,8 +137,9 @@ impl World<'_> {
                     self.gone(number)?;
                     break;
                 }
-                // The node takes contacts of the DHT itself.
+                // The node takes contacts of the DHT and pauses itself.
                 Output::DhtContact(_)
+                | Output::Pause(_)
                 // Members have their torrent.
                 | Output::Metadata(..)
                 | Output::Store(..)

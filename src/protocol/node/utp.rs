@@ -166,6 +166,10 @@ impl Node {
                 utp.mux.write(stream, bytes);
                 None
             }
+            session::Output::Pause(stream) => {
+                utp.mux.pause(stream);
+                None
+            }
             session::Output::Secret(stream, key) if utp.mux.has(stream) => {
                 let (remote, is_ours) = utp.mux.ends(stream)?;
                 Some(Output::UtpSecret(key, remote, is_ours))

@@ -106,6 +106,7 @@ impl Core {
         }
         while peer.download.assigned.expected() < depth
             && peer.download.assigned.len() < most
+            && (paced || peer.has_room_for_request())
             && self.unstored < self.config.max_unstored
         {
             let seeker = Seeker {

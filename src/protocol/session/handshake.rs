@@ -47,6 +47,11 @@ impl Session {
                 let answer = self.core.torrent.answer_to(handshake.info_hash, upgrades);
                 peer.is_v2 |= answer != handshake.info_hash;
                 self.core.send_handshake(peer, answer);
+                if peer.over_utp {
+                    // Transmission 3.00 does not look at what follows a handshake in its packet before more comes (LIVE.md 4.2).
+                    self.core.flush(now, peer);
+                    self.core.outputs.push_back(Output::Pause(stream));
+                }
             }
             self.core.open(now, peer, handshake);
         }

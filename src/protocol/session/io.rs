@@ -154,6 +154,9 @@ pub enum Output {
     Resolve(HostPort),
     /// Send bytes, in the order of these outputs; to a UDP tracker, one datagram.
     Send(SessionStreamId, Bytes),
+    /// What follows in [`Send`](Self::Send) on this stream, which is carried by uTP, waits until the peer sends more or for 200 ms,
+    /// and shares no packet with what came before: see [`Mux::pause`](crate::utp::Mux::pause).
+    Pause(SessionStreamId),
     /// The next bytes that are said to a peer, in clear and without the negotiation of encryption, where the
     /// [settings](super::Config::tells_said) want them. What is to be sent follows in [`Send`](Self::Send).
     Said(SessionStreamId, Bytes),

@@ -376,6 +376,11 @@ impl Peer {
         self.theirs().reqq().filter(|&reqq| reqq > 0).map_or(DEFAULT_REQQ, |reqq| reqq as usize)
     }
 
+    /// Whether the peer queues one more request: the one whose block is being received counts until the block has come whole.
+    pub(super) fn has_room_for_request(&self) -> bool {
+        self.download.assigned.len() + usize::from(self.download.receiving.is_some()) < self.reqq()
+    }
+
     /// How many requests may be outstanding.
     pub(super) fn pipeline_depth(&self) -> usize {
         self.download.pipeline_depth.min(self.reqq())

@@ -121,8 +121,14 @@ impl Mux {
 
     /// Adds bytes to what is sent on a connection.
     pub fn write(&mut self, stream: SessionStreamId, bytes: Bytes) {
+        self.with(stream, |entry| entry.write(bytes));
+    }
+
+    /// What is written from now on, on a connection that the other end began, waits until more of the other end comes, 200 ms at
+    /// most: it shares no packet with what was written before.
+    pub fn pause(&mut self, stream: SessionStreamId) {
         let now = self.now;
-        self.with(stream, |entry| entry.write(now, bytes));
+        self.with(stream, |entry| entry.pause(now));
     }
 
     /// Closes a connection once all that was written has arrived. Nothing more is told of it.

@@ -358,6 +358,7 @@ impl<'a> Simulation<'a> {
             match output {
                 Output::Open(stream, endpoint) => self.open(stream, endpoint)?,
                 Output::Send(stream, bytes) => self.sent(stream, &bytes)?,
+                Output::Pause(stream) => self.link.pause(stream, self.clock.now()),
                 Output::Close(stream, violation) => self.close(stream, violation)?,
                 Output::Event(Event::TrackerFailed { url, reason, .. }) => {
                     self.remarks.push(format!("{url}: {reason}"));

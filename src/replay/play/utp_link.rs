@@ -170,6 +170,12 @@ impl UtpLink {
         }
     }
 
+    /// What the client sends from now on waits for the peer, as [`Mux::pause`] says.
+    pub(super) fn pause(&mut self, stream: SessionStreamId, now: Timestamp) {
+        self.pass(now);
+        self.near.pause(stream);
+    }
+
     /// The recorded peer on this stream sends bytes, so that they arrive at `at` where that is possible.
     pub(super) fn say(&mut self, stream: SessionStreamId, bytes: Bytes, at: Timestamp, now: Timestamp) {
         self.pass(now);

@@ -319,6 +319,31 @@ fn rc4_caller(stage: &Stage) -> (Initiator, Vec<u8>) {
 }
 
 #[test]
+fn an_encrypted_caller_over_utp_hears_our_handshake_before_a_pause() {
+    let mut config = under(Require);
+    config.seeding = Some(SeedGoal::default());
+    let mut stage = Stage::new(config, torrent(40_000, 32_768, &[], ""), &[0, 1]);
+    stage.said();
+    let (mut initiator, hello) = rc4_caller(&stage);
+    stage.hear(Input::Accepted(SessionStreamId(1), "10.2.0.1:99".parse().unwrap()));
+    stage.hear(Input::OverUtp(SessionStreamId(1)));
+    let lines = stage.receive(1, &hello);
+    assert!(!lines.contains(&"pause 1".to_owned()), "{lines:?}");
+    let key: Vec<u8> = lines.iter().filter_map(|line| sent_to(line, 1)).flatten().collect();
+    let terms = initiator.push(&key).unwrap().send;
+    let lines = stage.receive(1, &terms);
+    let (before, after) = lines.split_at(lines.iter().position(|line| line == "pause 1").expect("a pause"));
+    let sent = |lines: &[String]| -> Vec<u8> {
+        lines.iter().filter_map(|line| sent_to(line, 1)).flatten().collect()
+    };
+    let agreed = initiator.push(&sent(before)).unwrap().agreed.expect("the terms came before");
+    assert_eq!(agreed.payload, stage.handshake([0, 0, 0, 0, 0, 0x10, 0, 4], OUR_ID));
+    let (mut rest, mut theirs) = (sent(after), agreed.theirs);
+    theirs.apply(&mut rest);
+    assert_eq!(rest, HAVE_ALL);
+}
+
+#[test]
 fn negotiations_that_others_begin_are_bounded_and_leave_room_for_a_peer_that_means_it() {
     let mut config = under(Allow);
     config.max_peers = 200;

@@ -1,5 +1,8 @@
 //! One tracker, one peer, every message in its place.
 
+use std::collections::VecDeque;
+
+use super::pex::extended;
 use super::support::*;
 use crate::lines;
 use crate::session::{CloseReason, Config, FirstMessage, Input, Interest, PieceOrder};
@@ -99,6 +102,32 @@ fn any_cut_of_what_the_peer_says_gives_the_same() {
         assert!(stage.session.is_complete(), "in cuts of {size}");
         assert_eq!(stage.session.status(stage.now).wasted, 0);
     }
+}
+
+#[test]
+fn a_peer_has_no_more_requests_than_it_queues_while_it_sends_a_block() {
+    let mut stage =
+        Stage::new(plain_config(), torrent(40 * 16_384, 32_768, &[&["http://t.test/announce"]], ""), &[]);
+    stage.announced(&[PEER_A]);
+    stage.opened(2, "10.0.0.1:6881");
+    stage.receive(2, &stage.handshake(EXTENDED, A_ID));
+    stage.receive(2, &HAVE_ALL);
+    stage.receive(2, &extended(0, b"d4:reqqi4ee"));
+    let asked = |lines: Vec<String>| lines.iter().flat_map(|line| requests(line)).collect::<Vec<_>>();
+    let mut queue = VecDeque::from(asked(stage.receive(2, &UNCHOKE)));
+    let mut most = queue.len();
+    while let Some(&(_, index, begin, length)) = queue.front() {
+        let block = stage.block(index, begin, length);
+        let (first, rest) = block.split_at(1_000);
+        queue.extend(asked(stage.receive(2, first)));
+        most = most.max(queue.len());
+        // Its request is answered.
+        queue.pop_front();
+        queue.extend(asked(stage.receive(2, rest)));
+        most = most.max(queue.len());
+    }
+    assert!(stage.session.is_complete());
+    assert_eq!(most, 4);
 }
 
 #[test]

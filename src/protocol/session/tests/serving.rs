@@ -38,6 +38,17 @@ fn a_caller_hears_our_handshake_after_its_own() {
 }
 
 #[test]
+fn a_caller_over_utp_hears_our_handshake_before_a_pause() {
+    let torrent = torrent(40_000, 32_768, &[], "");
+    let mut stage = Stage::new(seeding(), torrent, &[0, 1]);
+    stage.hear(Input::Accepted(SessionStreamId(1), "10.0.0.1:5000".parse().unwrap()));
+    stage.hear(Input::OverUtp(SessionStreamId(1)));
+    let ours = stage.handshake([0, 0, 0, 0, 0, 0x10, 0, 4], OUR_ID);
+    let wanted = lines![sent(1, &ours), "pause 1", "connected 1", sent(1, &HAVE_ALL)];
+    assert_said(stage.receive(1, &stage.handshake(FAST, A_ID)), wanted);
+}
+
+#[test]
 fn a_request_is_read_and_answered() {
     let mut stage = seed(seeding(), FAST, "");
     assert_said(stage.receive(1, &INTERESTED), lines![sent(1, &UNCHOKE)]);

@@ -339,6 +339,7 @@ fn line(output: &Output) -> Option<String> {
             Endpoint::UdpTracker(remote) => format!("open {} udp {}", stream.0, text(remote)),
             Endpoint::WebSeed(remote) => format!("open {} web seed {}", stream.0, text(remote)),
         },
+        Output::Pause(stream) => format!("pause {}", stream.0),
         Output::Secret(stream, key) => format!("secret {} {}", stream.0, key.info_hash),
         Output::Close(stream, None) => format!("close {}", stream.0),
         Output::Close(stream, Some(violation)) => format!("close {} {violation:?}", stream.0),

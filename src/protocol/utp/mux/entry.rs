@@ -10,7 +10,6 @@ use super::MuxOutput;
 use crate::Timestamp;
 use crate::session::{CloseReason, SessionStreamId};
 use crate::utp::{Connection, ConnectionEvent, Ending};
-use crate::wire::HANDSHAKE_LENGTH;
 
 #[derive(Debug)]
 pub(super) struct Entry {
@@ -29,19 +28,14 @@ pub(super) struct Entry {
     pub(super) held: usize,
     /// When it is given up, once it was closed.
     give_up_at: Option<Timestamp>,
-    answer: Answer,
+    pause: Option<Pause>,
 }
 
-/// What follows our handshake when we answer a call.
+/// Until when what is written waits, unless the other end sends something before.
 #[derive(Debug)]
-enum Answer {
-    /// Nothing is written yet.
-    NotBegun,
-    /// It waits until the caller says more, or for this time: Transmission 3.00 does not look at what is behind a handshake in
-    /// the same packet until more comes (LIVE.md 4.2).
-    Waiting(Timestamp, Vec<Bytes>),
-    /// It leaves at once.
-    Direct,
+struct Pause {
+    ends_at: Timestamp,
+    waiting: Vec<Bytes>,
 }
 
 impl Entry {
@@ -65,35 +59,31 @@ impl Entry {
             timer: None,
             held: 0,
             give_up_at: None,
-            answer: if is_incoming { Answer::NotBegun } else { Answer::Direct },
+            pause: None,
         }
     }
 
-    pub(super) fn write(&mut self, now: Timestamp, mut bytes: Bytes) {
-        match &mut self.answer {
-            Answer::NotBegun if bytes.len() > HANDSHAKE_LENGTH && bytes.starts_with(GREETING) => {
-                self.connection.write(bytes.split_to(HANDSHAKE_LENGTH));
-                self.answer = Answer::Waiting(now + ANSWER_AFTER, vec![bytes]);
-            }
-            Answer::Waiting(_, waiting) => waiting.push(bytes),
-            Answer::NotBegun | Answer::Direct => {
-                self.answer = Answer::Direct;
-                self.connection.write(bytes);
-            }
+    pub(super) fn write(&mut self, bytes: Bytes) {
+        match &mut self.pause {
+            Some(pause) => pause.waiting.push(bytes),
+            None => self.connection.write(bytes),
         }
     }
 
-    fn write_what_waits(&mut self) {
-        if let Answer::Waiting(_, waiting) = &mut self.answer {
-            let waiting = std::mem::take(waiting);
-            self.answer = Answer::Direct;
-            waiting.into_iter().for_each(|bytes| self.connection.write(bytes));
+    pub(super) fn pause(&mut self, now: Timestamp) {
+        if self.is_incoming && self.pause.is_none() {
+            self.pause = Some(Pause { ends_at: now + LONGEST_PAUSE, waiting: Vec::new() });
         }
+    }
+
+    fn resume(&mut self) {
+        let waiting = self.pause.take().map(|pause| pause.waiting);
+        waiting.into_iter().flatten().for_each(|bytes| self.connection.write(bytes));
     }
 
     pub(super) fn close(&mut self, now: Timestamp) {
         self.is_left = true;
-        self.write_what_waits();
+        self.resume();
         self.connection.close(now);
         self.give_up_at = Some(now + LINGER);
     }
@@ -105,8 +95,8 @@ impl Entry {
 
     pub(super) fn tick(&mut self, now: Timestamp) {
         self.connection.tick(now);
-        if matches!(self.answer, Answer::Waiting(at, _) if at <= now) {
-            self.write_what_waits();
+        if self.pause.as_ref().is_some_and(|pause| pause.ends_at <= now) {
+            self.resume();
         }
         if self.give_up_at.is_some_and(|at| at <= now) {
             self.give_up_at = None;
@@ -115,8 +105,8 @@ impl Entry {
     }
 
     pub(super) fn wakes_at(&self) -> Option<Timestamp> {
-        let answer = if let Answer::Waiting(at, _) = self.answer { Some(at) } else { None };
-        [self.connection.wakes_at(), self.give_up_at, answer].into_iter().flatten().min()
+        let pause = self.pause.as_ref().map(|pause| pause.ends_at);
+        [self.connection.wakes_at(), self.give_up_at, pause].into_iter().flatten().min()
     }
 
     /// Tells what has happened on the connection: what came together as one.
@@ -152,8 +142,7 @@ impl Entry {
         }
         if !received.is_empty() {
             outputs.push_back(MuxOutput::Received(stream, join(received)));
-            // The handshake of the caller comes before ours, so that these bytes are behind it.
-            self.write_what_waits();
+            self.resume();
         }
         if let Some(reason) = closed {
             outputs.push_back(MuxOutput::Closed(stream, reason));
@@ -192,10 +181,8 @@ const fn reason(ending: Ending) -> CloseReason {
     }
 }
 
-/// How a handshake begins (BEP 3).
-const GREETING: &[u8] = b"\x13BitTorrent protocol";
-/// How long what is behind our handshake waits for the caller (LIVE.md 4.2).
-const ANSWER_AFTER: Duration = Duration::from_millis(200);
+/// How long what is written waits for the other end (LIVE.md 4.2).
+const LONGEST_PAUSE: Duration = Duration::from_millis(200);
 /// How long what was said last may take to arrive, once a connection was closed.
 const LINGER: Duration = Duration::from_secs(30);
 /// So many packets of one connection leave before those of another one.

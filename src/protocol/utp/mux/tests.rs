@@ -280,18 +280,18 @@ fn a_reset_finds_its_connection_by_either_id() {
 }
 
 #[test]
-fn what_follows_the_handshake_of_who_answers_waits_for_the_caller_or_200_milliseconds() {
-    let handshake: Vec<u8> = b"\x13BitTorrent protocol".iter().copied().chain([7; 48]).collect();
-    let mut all = handshake.clone();
-    all.extend(b"and what follows");
+fn what_is_written_after_a_pause_waits_for_the_caller_or_200_milliseconds() {
     for caller_goes_on in [true, false] {
         let mut mux = mux();
         let first = call(&mut mux, THERE, 50);
         let (_, told) = drain(&mut mux);
         let MuxOutput::Accepted(stream, _) = told[0] else { panic!("{told:?}") };
-        mux.write(stream, Bytes::from(all.clone()));
+        mux.write(stream, Bytes::from_static(b"agreed, "));
+        mux.write(stream, Bytes::from_static(b"the answer"));
+        mux.pause(stream);
+        mux.write(stream, Bytes::from_static(b"and what follows"));
         let (datagrams, _) = drain(&mut mux);
-        assert_eq!((datagrams.len(), &datagrams[0].1[20..]), (1, &handshake[..]));
+        assert_eq!((datagrams.len(), &datagrams[0].1[20..]), (1, &b"agreed, the answer"[..]));
         mux.write(stream, Bytes::from_static(b", more"));
         mux.tick(after(199));
         assert!(drain(&mut mux).0.iter().all(|(_, bytes)| bytes.len() == 20));
@@ -302,7 +302,36 @@ fn what_follows_the_handshake_of_who_answers_waits_for_the_caller_or_200_millise
         let (datagrams, _) = drain(&mut mux);
         let said: Vec<u8> = datagrams.iter().flat_map(|(_, bytes)| bytes[20..].to_vec()).collect();
         assert_eq!(said, b"and what follows, more");
+        // The pause is over.
+        mux.write(stream, Bytes::from_static(b"at once"));
+        assert_eq!(&drain(&mut mux).0[0].1[20..], b"at once");
     }
+}
+
+#[test]
+fn nothing_that_was_written_waits_beyond_a_close() {
+    let mut mux = mux();
+    call(&mut mux, THERE, 50);
+    let (_, told) = drain(&mut mux);
+    let MuxOutput::Accepted(stream, _) = told[0] else { panic!("{told:?}") };
+    mux.pause(stream);
+    mux.write(stream, Bytes::from_static(b"goodbye"));
+    assert!(drain(&mut mux).0.iter().all(|(_, bytes)| bytes.len() == 20));
+    mux.close(stream);
+    let (datagrams, _) = drain(&mut mux);
+    assert!(datagrams.iter().any(|(_, bytes)| bytes.ends_with(b"goodbye")), "{datagrams:?}");
+}
+
+#[test]
+fn who_called_does_not_pause() {
+    let mut mux = mux();
+    mux.open(STREAM, THERE);
+    let syn = Header::decode(&drain(&mut mux).0[0].1).expect("a SYN");
+    mux.handle(START, THERE, &packet(2, syn.connection, 700, syn.sequence, &[]));
+    drain(&mut mux);
+    mux.pause(STREAM);
+    mux.write(STREAM, Bytes::from_static(b"hello"));
+    assert_eq!(&drain(&mut mux).0[0].1[20..], b"hello");
 }
 
 #[test]

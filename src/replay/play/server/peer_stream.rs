@@ -57,6 +57,15 @@ impl PeerStream {
             Self::Utp(stream) => stream.write_all(bytes).await,
         }
     }
+
+    /// Over uTP, what is written from now on waits for a client that called: some do not look at what follows a handshake in its
+    /// packet.
+    pub(super) fn pause(&mut self) {
+        if let Self::Utp(stream) = self {
+            // Writing notices that a port is gone.
+            let _ = stream.orders.send(UtpOrder::Pause(stream.stream));
+        }
+    }
 }
 
 impl UtpStream {

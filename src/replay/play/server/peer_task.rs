@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use bittrace_trace::{StreamClosing, StreamId};
+use bittrace_trace::{StreamClosing, StreamId, Transport};
 use bytes::Bytes;
 use tokio::time::{sleep, timeout};
 
@@ -48,6 +48,7 @@ pub(super) async fn play(
     };
     let mut buffer = vec![0; READ];
     let mut ready: Option<Instant> = None;
+    let mut has_spoken = false;
     let end = loop {
         // A downloader keeps the pace of its requests.
         let pause = guard.peer.peer.pause();
@@ -57,7 +58,13 @@ pub(super) async fn play(
         let spoken = if pause.is_zero() { guard.peer.speak(&shared.borrow().contents) } else { None };
         if let Some((messages, _)) = spoken {
             ready = None;
-            match say(&mut stream, messages, &line, &shared, guard.disturber.as_mut()).await {
+            let is_first = !std::mem::replace(&mut has_spoken, true);
+            let disturber = guard.disturber.as_mut();
+            let said = match is_first && stream.transport() == Transport::Utp {
+                true => begin(&mut stream, messages, &line, &shared, disturber).await,
+                false => say(&mut stream, messages, &line, &shared, disturber).await,
+            };
+            match said {
                 Ok(true) => continue,
                 Ok(false) => break PeerRunEnd::ByFarEnd,
                 Err(_) => break PeerRunEnd::Reset,
@@ -113,6 +120,22 @@ pub(super) async fn play(
     let closing = if end == PeerRunEnd::Reset { StreamClosing::Reset } else { StreamClosing::Finished };
     line.close(&shared, closing);
     guard.end = end;
+}
+
+/// Sends a handshake over uTP, in a packet without the messages that follow.
+async fn begin(
+    stream: &mut PeerStream,
+    mut messages: Vec<Bytes>,
+    line: &RecordedStream,
+    shared: &Rc<RefCell<Shared>>,
+    mut disturber: Option<&mut FaultInjector>,
+) -> io::Result<bool> {
+    let rest = messages.split_off(messages.len().min(1));
+    if !say(stream, messages, line, shared, disturber.as_deref_mut()).await? {
+        return Ok(false);
+    }
+    stream.pause();
+    if rest.is_empty() { Ok(true) } else { say(stream, rest, line, shared, disturber).await }
 }
 
 /// Sends messages, disturbed where that is wanted; whether the connection goes on.

@@ -29,6 +29,8 @@ pub(super) enum UtpOrder {
     Call(SocketAddr, oneshot::Sender<UtpStream>),
     /// Send bytes on a connection.
     Write(SessionStreamId, Bytes),
+    /// What is sent from now on waits for the client, as [`Mux::pause`] says.
+    Pause(SessionStreamId),
     /// Close a connection once all that was written has arrived.
     Close(SessionStreamId),
 }
@@ -143,6 +145,7 @@ impl UtpPort {
                 self.mux.open(stream, client);
             }
             UtpOrder::Write(stream, bytes) => self.mux.write(stream, bytes),
+            UtpOrder::Pause(stream) => self.mux.pause(stream),
             UtpOrder::Close(stream) => {
                 self.open.remove(&stream);
                 self.mux.close(stream);
