@@ -100,7 +100,8 @@ pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) 
 
 fn tell_of_capture(name: Option<&str>, run: &Run, snap: Snap, common: Common) {
     let Some(name) = name.filter(|_| !common.quiet) else { return };
-    let without = if snap == Snap::Headers { ", without the content of blocks" } else { "" };
+    let without =
+        if snap == Snap::Headers { ", without the content of blocks over TCP in clear" } else { "" };
     say(&format!("bittrace: {name}: {}{without}", counted(run.packets, "packet")));
 }
 
