@@ -191,6 +191,37 @@ fn the_interest_of_both_ends_over_utp_is_counted() {
     assert_eq!(run.interest.iter().sum::<u64>(), 2, "{:?}", run.interest);
 }
 
+/// A host that nobody reaches hears what is called out in the local network, and is not reached for having called out there.
+#[test]
+fn a_call_in_the_local_network_passes_no_router() {
+    let swarm = |seed: &str, leecher: &str, transport: &str| {
+        let text = format!(
+            "torrent = {{ size = '1 MiB', piece = '64 KiB' }}
+            [[peers]]
+            role = 'seed'
+            arrive = 'at {seed}'
+            discover = ['lsd']
+            transport = '{transport}'
+            [[peers]]
+            arrive = 'at {leecher}'
+            reachable = false
+            discover = ['lsd']
+            transport = '{transport}'
+            [stop]
+            limit = '1000 s'"
+        );
+        run(&text, WorldOptions::default()).hosts[1].done_at
+    };
+    for transport in ["tcp", "utp"] {
+        // The seed calls out when it comes.
+        let done = swarm("200 s", "0 s", transport);
+        assert!(done.is_some_and(|done| (200.0..250.0).contains(&done)), "{transport}: {done:?}");
+        // It calls out again when it has heard the leecher, a minute at the least after it did before.
+        let done = swarm("0 s", "10 s", transport);
+        assert!(done.is_some_and(|done| (60.0..350.0).contains(&done)), "{transport}: {done:?}");
+    }
+}
+
 #[test]
 fn a_seed_leaves_when_its_time_is_over() {
     let text = "
