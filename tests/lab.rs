@@ -283,9 +283,13 @@ fn what_is_not_a_scenario_is_named_with_what_was_expected() {
     assert!(errors.starts_with(&format!("bittrace: net.pcap: not {expected}")), "{errors}");
     assert!(errors.contains("bittrace analyze FILE reads captures"), "{errors}");
     assert!(said("net.json").starts_with(&format!("bittrace: net.json: not {expected}")));
+    std::fs::write(folder.path().join("list.json"), "[ {\"hosts\": []}, 1 ]\n").expect("a file");
+    assert!(said("list.json").starts_with(&format!("bittrace: list.json: not {expected}")));
     // What is nearly a scenario is told by its line.
-    std::fs::write(folder.path().join("swarm.toml"), "[[peers]]\ncount 5\n").expect("a file");
-    assert!(said("swarm.toml").starts_with("bittrace: swarm.toml:2: "), "{}", said("swarm.toml"));
+    for text in ["[[peers]]\ncount 5\n", "[ torrent ]\nsise = '1 MiB'\n[[peers]]\n", "[ tracker ]\nkind 5\n"] {
+        std::fs::write(folder.path().join("swarm.toml"), text).expect("a file");
+        assert!(said("swarm.toml").starts_with("bittrace: swarm.toml:2: "), "{}", said("swarm.toml"));
+    }
 }
 
 #[test]

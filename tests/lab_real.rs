@@ -295,13 +295,16 @@ fn without_links_and_programs_times_are_told_and_absent_clients_skipped() {
         return;
     }
     let folder = scratch_folder();
-    let mut command = command_on(folder.path(), QUICK, &["--loopback"]);
+    let reordered = QUICK.replacen("[[peers]]", "[link]\nreorder = 0.1\n[[peers]]", 1);
+    let mut command = command_on(folder.path(), &reordered, &["--loopback"]);
     command.env("PATH", folder.path());
     let (code, printed, errors) = command::run(&mut command);
     assert_eq!(code, 0, "{printed}{errors}");
     assert!(errors.contains("other is skipped: aria2c is not installed"), "{errors}");
     assert!(printed.contains("other is skipped: aria2c is not installed."), "{printed}");
     let words = printed.split_whitespace().collect::<Vec<_>>().join(" ");
+    let left_out = "link.reorder and link.duplicate are of datagrams in simulations alone";
+    assert!(words.contains(left_out) && errors.contains(left_out), "{printed}{errors}");
     assert!(words.contains("neither dumpcap nor tcpdump is installed"), "{printed}");
     assert!(printed.contains("leecher  ours") && !printed.contains("Given and taken"), "{printed}");
     let (code, _, errors) = {

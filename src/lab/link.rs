@@ -159,6 +159,11 @@ impl Downlink {
         self.free_at - now
     }
 
+    /// Whether a datagram that comes now may wait: before it are bytes for this time at the most, or [`LEAST_QUEUE`].
+    pub(crate) fn has_room(&self, now: Timestamp, most: Duration) -> bool {
+        self.wait(now) <= most.max(self.rate.time_of(LEAST_QUEUE as u64))
+    }
+
     /// When bytes that come now are through.
     pub(crate) fn pass(&mut self, now: Timestamp, count: usize) -> Timestamp {
         if !self.rate.0.is_finite() {
@@ -236,5 +241,20 @@ mod tests {
         assert_eq!(down.pass(at(50), 100), at(200));
         assert_eq!(down.pass(at(1000), 100), at(1100));
         assert_eq!(Downlink::new(ByteRate::INFINITE).pass(at(5), 1 << 30), at(5));
+    }
+
+    #[test]
+    fn ten_packets_have_room_before_a_slow_link_down() {
+        let (now, most) = (Timestamp::from_nanos(0), Duration::from_millis(200));
+        let taken = |rate: f64| {
+            let mut down = Downlink::new(ByteRate(rate));
+            let all =
+                (0..20).take_while(|_| down.has_room(now, most).then(|| down.pass(now, 1500)).is_some());
+            all.count()
+        };
+        // What is let in last ends after the queue.
+        assert_eq!(taken(5_000.0), 11);
+        assert_eq!(taken(100_000.0), 14);
+        assert!(Downlink::new(ByteRate::INFINITE).has_room(now, most));
     }
 }

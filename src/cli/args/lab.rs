@@ -91,7 +91,7 @@ pub(crate) struct FiguresArguments {
 pub(crate) enum SnapChoice {
     /// Every byte
     Whole,
-    /// All but the content of blocks
+    /// All but the content of blocks that are sent over TCP in clear; uTP and encrypted connections are whole
     Headers,
 }
 

@@ -17,6 +17,7 @@ use bittrace_protocol::session::{EncryptionPolicy, Profile};
 use bittrace_replay::infer_profile;
 use bittrace_trace::TraceOptions;
 use bittrace_trace::units::counted;
+use serde::de::IgnoredAny;
 
 use crate::Exit;
 use crate::args::{Common, LabFormat, SimArguments, SnapChoice};
@@ -100,7 +101,8 @@ pub(crate) fn sim(arguments: &SimArguments, common: Common, mut output: Output) 
 
 fn tell_of_capture(name: Option<&str>, run: &Run, snap: Snap, common: Common) {
     let Some(name) = name.filter(|_| !common.quiet) else { return };
-    let without = if snap == Snap::Headers { ", without the content of blocks" } else { "" };
+    let without =
+        if snap == Snap::Headers { ", without the content of blocks over TCP in clear" } else { "" };
     say(&format!("bittrace: {name}: {}{without}", counted(run.packets, "packet")));
 }
 
@@ -121,11 +123,22 @@ pub(crate) fn read_scenario(path: &Path) -> Result<Scenario> {
         text => text.with_context(name)?,
     };
     match Scenario::parse(&text) {
-        Err(LabError::Scenario { .. }) if FileKind::of_bytes(text.as_bytes()).is_some() => {
+        Err(LabError::Scenario { .. }) if is_of_other_kind(&text) => {
             bail!(NotAScenario { path: path.to_owned() })
         }
         Err(LabError::Scenario { line, what }) => bail!("{}:{line}: {what}", name()),
         scenario => scenario.with_context(name),
+    }
+}
+
+/// Whether text that is no scenario is a file of another kind. `[ torrent ]` begins a table of TOML, as `[ {` begins JSON.
+fn is_of_other_kind(text: &str) -> bool {
+    match FileKind::of_bytes(text.as_bytes()) {
+        Some(FileKind::Json) if text.trim_start().starts_with('[') => {
+            let mut values = serde_json::Deserializer::from_str(text).into_iter::<IgnoredAny>();
+            values.next().is_some_and(|value| value.is_ok())
+        }
+        kind => kind.is_some(),
     }
 }
 

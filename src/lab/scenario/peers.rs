@@ -88,7 +88,6 @@ impl PeerGroup {
             role: Role::Seed,
             up: ByteRate::INFINITE,
             behaviour: Behaviour::DhtNode,
-            discover: Some(Vec::new()),
             ..Self::default()
         }
     }
@@ -134,6 +133,12 @@ impl PeerGroup {
         }
         if self.role == Role::Leecher && self.behaviour.is_stranger() {
             return Err("a host that is no client takes no file: its role is \"seed\"".to_owned());
+        }
+        let speaks = self.discover.is_some()
+            || self.encryption != EncryptionPlan::Off
+            || self.transport != TransportPlan::Tcp;
+        if self.behaviour.is_stranger() && speaks {
+            return Err("a host that is no client has no discover, encryption or transport".to_owned());
         }
         if self.behaviour.is_stranger() && matches!(self.leave, Departure::Exponential(_)) {
             return Err("a host that is no client leaves \"after 600 s\", or never".to_owned());

@@ -93,3 +93,19 @@ fn a_seed_that_leaves_when_it_is_done_is_refused() {
     assert!(error.contains("peers seed: a seed has the file when it comes"), "{error}");
     assert!(seed("exp 100 s").is_ok() && seed("after 100 s").is_ok() && seed("never").is_ok());
 }
+
+#[test]
+fn what_a_host_that_is_no_client_does_not_have_is_refused() {
+    for behaviour in ["sybil", "bitfield-flipper", "choke-flipper", "dht-node"] {
+        for key in ["discover = ['pex']", "encryption = 'require'", "transport = 'both'"] {
+            let text = format!("[[peers]]\nrole = 'seed'\nbehaviour = '{behaviour}'\n");
+            assert!(Scenario::parse(&text).is_ok(), "{text}");
+            let error = Scenario::parse(&format!("{text}{key}\n")).expect_err("an error").to_string();
+            let wanted = "peers seed: a host that is no client has no discover, encryption or transport";
+            assert!(error.ends_with(wanted), "{error}");
+        }
+    }
+    // The nodes of the DHT of a scenario are such hosts.
+    let nodes = "dht = { nodes = 4 }\n[[peers]]\ndiscover = ['dht']\nencryption = 'require'\n";
+    assert!(Scenario::parse(nodes).is_ok());
+}

@@ -34,6 +34,8 @@ pub(super) struct Datagrams {
     sent: u64,
     /// When hosts that nobody reaches last sent something to others: their routers let answers in.
     openings: FxHashMap<(HostId, HostId), Timestamp>,
+    /// At how many openings those are taken out that are over.
+    sweep_at: usize,
     link: LinkPlan,
     chance: Chance,
 }
@@ -56,6 +58,7 @@ impl Datagrams {
             under_way: FxHashMap::default(),
             sent: 0,
             openings: FxHashMap::default(),
+            sweep_at: LEAST_SWEPT,
             link: link.clone(),
             chance: Chance::of(seed, "network", "datagrams"),
         }
@@ -77,6 +80,20 @@ impl Datagrams {
         self.flows.retain(|(of, _), _| *of != host);
         self.by_address.retain(|_, (of, _)| *of != host);
         self.openings.retain(|(of, _), _| *of != host);
+    }
+
+    /// A host that nobody reaches sends something to another: its router lets answers in.
+    fn open(&mut self, from: HostId, to: HostId, now: Timestamp) {
+        if self.openings.len() >= self.sweep_at {
+            self.openings.retain(|_, &mut at| now - at < OPEN_FOR);
+            self.sweep_at = (self.openings.len() * 2).max(LEAST_SWEPT);
+        }
+        self.openings.insert((from, to), now);
+    }
+
+    /// Whether the router of a host that nobody reaches lets in what another sends.
+    fn lets_in(&self, host: HostId, sender: HostId, now: Timestamp) -> bool {
+        self.openings.get(&(host, sender)).is_some_and(|&at| now - at < OPEN_FOR)
     }
 
     /// Whether something of this share happens to a datagram.
@@ -180,8 +197,9 @@ impl World<'_> {
 
     /// A datagram is on its way to a host, once, twice, or not at all.
     fn set_out(&mut self, from: HostId, to: HostId, datagram: Datagram) -> Result<(), LabError> {
-        if !self.hosts[from as usize].reachable {
-            self.datagrams.openings.insert((from, to), self.now);
+        // A call in the local network passes no router.
+        if !self.hosts[from as usize].reachable && !datagram.to.ip().is_multicast() {
+            self.datagrams.open(from, to, self.now);
         }
         let LinkPlan { reorder, duplicate, mtu, .. } = self.datagrams.link;
         let is_too_large = datagram.bytes.len() + HEADERS > mtu as usize;
@@ -218,7 +236,7 @@ impl World<'_> {
             return self.datagram_is_through(coming);
         }
         let down = &mut self.hosts[coming.to as usize].down;
-        if down.wait(self.now) > self.most_queue {
+        if !down.has_room(self.now, self.most_queue) {
             return Ok(());
         }
         let at = down.pass(self.now, coming.datagram.bytes.len());
@@ -239,8 +257,8 @@ impl World<'_> {
             return self.ask_tracker_in_datagram(from, to, &bytes);
         }
         let host = &self.hosts[number as usize];
-        let opened_at = self.datagrams.openings.get(&(number, sender));
-        let is_let_in = host.reachable || opened_at.is_some_and(|&at| self.now - at < OPEN_FOR);
+        let is_let_in =
+            host.reachable || to.ip().is_multicast() || self.datagrams.lets_in(number, sender, self.now);
         if host.presence != Presence::There || !is_let_in {
             return Ok(());
         }
@@ -288,3 +306,32 @@ const MOST_LATE: Duration = Duration::from_millis(50);
 
 /// How long a router lets answers in (RFC 4787, REQ-5: two minutes at the least).
 const OPEN_FOR: Duration = Duration::from_secs(120);
+
+/// Below so many openings none is taken out.
+const LEAST_SWEPT: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openings_that_are_over_are_taken_out_as_others_come() {
+        let at = |seconds: i64| Timestamp::from_nanos(seconds * 1_000_000_000);
+        let mut datagrams = Datagrams::new(&LinkPlan::default(), 1);
+        let mut most = 0;
+        // One a second, each to another host: 120 of them are open at any time.
+        for second in 0..20_000 {
+            datagrams.open(1, second, at(second.into()));
+            most = most.max(datagrams.openings.len());
+        }
+        assert_eq!(most, LEAST_SWEPT);
+        let now = at(19_999);
+        assert!(datagrams.lets_in(1, 19_999, now) && datagrams.lets_in(1, 19_880, now));
+        assert!(!datagrams.lets_in(1, 19_879, now) && !datagrams.lets_in(2, 19_999, now));
+        // None is taken out that is open.
+        for to in 20_000..30_000 {
+            datagrams.open(1, to, now);
+        }
+        assert!((20_000..30_000).all(|to| datagrams.lets_in(1, to, now)));
+    }
+}

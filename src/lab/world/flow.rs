@@ -18,7 +18,7 @@ impl World<'_> {
         let host = &mut self.hosts[number as usize];
         let Some(&id) = host.ends.get(&stream) else { return };
         let Some(connection) = self.connections.get(id.connection) else { return };
-        let counts = connection.end(id.side.other()).host != TRACKER && !host.tells_said;
+        let counts = connection.end(id.side.other()).host != TRACKER && !host.encrypts;
         let Some(end) = self.connections.end(id) else { return };
         let content = if counts { end.talk.say(self.now, &bytes, &mut self.measures.messages) } else { 0 };
         host.content_sent += content;

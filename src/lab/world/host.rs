@@ -89,8 +89,8 @@ pub(super) struct Host {
     pub(super) poison: Vec<SocketAddr>,
     /// Whether it calls out in the local network, and hears others.
     pub(super) calls_out: bool,
-    /// Whether what it says to peers is counted as its session tells it, and not as it is sent: that is encrypted, or in datagrams.
-    pub(super) tells_said: bool,
+    /// Whether what it says to peers over TCP is encrypted: then it is counted as its session tells it, not as it is sent.
+    pub(super) encrypts: bool,
     /// What it says to peers over uTP.
     pub(super) talks: FxHashMap<SessionStreamId, UtpTalk>,
     /// How often it greeted others, and changed its mind.
@@ -190,7 +190,7 @@ impl Host {
             is_slow: plan.behaviour == Behaviour::Slow,
             stranger: Stranger::of(&plan.behaviour),
             calls_out: plan.discovers(Discovery::Lsd),
-            tells_said: plan.encryption != EncryptionPlan::Off || plan.transport != TransportPlan::Tcp,
+            encrypts: plan.encryption != EncryptionPlan::Off,
             clock: plan.clock.0,
             name,
             ..Self::tracker(arrives_at)
@@ -249,7 +249,7 @@ impl Host {
             stranger: None,
             poison: Vec::new(),
             calls_out: false,
-            tells_said: false,
+            encrypts: false,
             talks: FxHashMap::default(),
             turns: 0,
             clock: Duration::ZERO,
@@ -306,7 +306,7 @@ impl Host {
         let mut config = Config::new(profile);
         config.port = PORT;
         config.dht_port = settings.dht_contacts.as_ref().map(|_| PORT);
-        config.tells_said = self.tells_said;
+        config.tells_said = self.encrypts || self.settings.transport != TransportPlan::Tcp;
         config.max_peers = self.settings.connections;
         config.max_known_peers = (self.settings.connections * KNOWN_A_CONNECTION).max(LEAST_KNOWN);
         config.unchoke_slots = self.settings.slots;

@@ -41,6 +41,12 @@ pub(super) struct UtpTalk {
     other: Option<(HostId, Timestamp)>,
 }
 
+impl UtpTalk {
+    const fn new() -> Self {
+        Self { said: Talk::new(), other: None }
+    }
+}
+
 /// Why nothing came for long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StallReason {
@@ -172,9 +178,9 @@ impl World<'_> {
             }
             Event::Connected { stream, peer, transport: Transport::Utp, .. } => {
                 let other = self.by_address.get(&peer.ip()).map(|&other| (other, self.now));
-                if let Some(talk) = self.hosts[number as usize].talks.get_mut(stream) {
-                    talk.other = other;
-                }
+                // Who was called says its first words after this.
+                let talks = &mut self.hosts[number as usize].talks;
+                talks.entry(*stream).or_insert_with(UtpTalk::new).other = other;
             }
             Event::Disconnected { stream, peer, reason, .. } => {
                 self.end_of_utp_talk(number, *stream);
@@ -190,10 +196,11 @@ impl World<'_> {
     /// The next bytes that a client says to a peer.
     pub(super) fn said(&mut self, number: HostId, stream: SessionStreamId, bytes: &[u8]) {
         let host = &mut self.hosts[number as usize];
-        let new = || UtpTalk { said: Talk::new(), other: None };
         let talk = match host.ends.get(&stream) {
+            // What goes over TCP in clear is counted as it is sent.
+            Some(_) if !host.encrypts => None,
             Some(&id) => self.connections.end(id).map(|end| &mut end.talk),
-            None => Some(&mut host.talks.entry(stream).or_insert_with(new).said),
+            None => Some(&mut host.talks.entry(stream).or_insert_with(UtpTalk::new).said),
         };
         if let Some(talk) = talk {
             host.content_sent += talk.say(self.now, bytes, &mut self.measures.messages);

@@ -29,6 +29,6 @@ pub enum Snap {
     /// All of it.
     #[default]
     Whole,
-    /// All but the content of blocks.
+    /// All but the content of blocks that are sent over TCP in clear.
     Headers,
 }

@@ -199,7 +199,7 @@ impl World<'_> {
         encoded(&[extended(PEX, Content::Pex(pex))])
     }
 
-    /// A poisoner of the DHT asks all that have a node for others, so that they know it.
+    /// A poisoner of the DHT asks every host that is there for others, so that those that have a node know it.
     fn become_known(&mut self, number: HostId) -> Result<(), LabError> {
         let id = self.poisoner_id(number);
         let query = Query { target: Some(id.0), ..Query::new(Method::FindNode, id) };

@@ -141,16 +141,85 @@ fn an_end_that_waits_for_its_window_is_told_once() {
 fn content_is_cut_by_what_it_is_and_not_by_its_length() {
     // The last block has 100 bytes.
     let short = "torrent = { size = 16484, piece = '16 KiB' }\n[[peers]]\nrole = 'seed'\n[[peers]]\n";
-    let file = Shared::default();
-    let options =
-        WorldOptions { record: Some(Box::new(file.clone())), snap: Snap::Headers, ..WorldOptions::default() };
-    run(short, options);
-    let bytes = file.0.lock().expect("one thread").clone();
-    let content: Vec<u8> = (1..4_u64).flat_map(u64::to_be_bytes).collect();
-    assert!(
-        !bytes.windows(content.len()).any(|window| window == content),
-        "the last block is in the capture"
-    );
+    // A seed that would speak uTP as well, and is called over TCP.
+    let called = short.replace("'seed'", "'seed'\ntransport = 'both'");
+    for text in [short, &called] {
+        let file = Shared::default();
+        let record: Option<Box<dyn Write>> = Some(Box::new(file.clone()));
+        let run = run(text, WorldOptions { record, snap: Snap::Headers, ..WorldOptions::default() });
+        let bytes = file.0.lock().expect("one thread").clone();
+        let content: Vec<u8> = (1..4_u64).flat_map(u64::to_be_bytes).collect();
+        assert!(
+            !bytes.windows(content.len()).any(|window| window == content),
+            "the last block is in the capture: {text}"
+        );
+        // Each byte is counted once.
+        assert_eq!((run.messages.content, run.hosts[0].uploaded), (16_484, 16_484), "{text}");
+    }
+}
+
+/// The seed is called, and says its first words after it knows who called.
+#[test]
+fn for_how_long_a_host_that_is_called_over_utp_lets_others_have_blocks_is_counted() {
+    let text = "
+        torrent = { size = '1 MiB', piece = '64 KiB' }
+        [[peers]]
+        role = 'seed'
+        transport = 'utp'
+        [[peers]]
+        reachable = false
+        transport = 'utp'";
+    let run = run(text, WorldOptions::default());
+    let done = run.hosts[1].done_at.expect("it has the file");
+    let unchoked = run.unchoked[0][1];
+    assert!(unchoked > 0.8 * done && unchoked <= done, "{unchoked} s of {done} s");
+}
+
+/// Each of two leechers calls or is called, and is interested in the other: both are counted.
+#[test]
+fn the_interest_of_both_ends_over_utp_is_counted() {
+    let text = "
+        torrent = { size = '2 MiB', piece = '64 KiB' }
+        [[peers]]
+        role = 'seed'
+        up = '30 kB/s'
+        transport = 'utp'
+        [[peers]]
+        count = 2
+        transport = 'utp'";
+    let run = run(text, WorldOptions::default());
+    assert_eq!(run.interest.iter().sum::<u64>(), 2, "{:?}", run.interest);
+}
+
+/// A host that nobody reaches hears what is called out in the local network, and is not reached for having called out there.
+#[test]
+fn a_call_in_the_local_network_passes_no_router() {
+    let swarm = |seed: &str, leecher: &str, transport: &str| {
+        let text = format!(
+            "torrent = {{ size = '1 MiB', piece = '64 KiB' }}
+            [[peers]]
+            role = 'seed'
+            arrive = 'at {seed}'
+            discover = ['lsd']
+            transport = '{transport}'
+            [[peers]]
+            arrive = 'at {leecher}'
+            reachable = false
+            discover = ['lsd']
+            transport = '{transport}'
+            [stop]
+            limit = '1000 s'"
+        );
+        run(&text, WorldOptions::default()).hosts[1].done_at
+    };
+    for transport in ["tcp", "utp"] {
+        // The seed calls out when it comes.
+        let done = swarm("200 s", "0 s", transport);
+        assert!(done.is_some_and(|done| (200.0..250.0).contains(&done)), "{transport}: {done:?}");
+        // It calls out again when it has heard the leecher, a minute at the least after it did before.
+        let done = swarm("0 s", "10 s", transport);
+        assert!(done.is_some_and(|done| (60.0..350.0).contains(&done)), "{transport}: {done:?}");
+    }
 }
 
 #[test]

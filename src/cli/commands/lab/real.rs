@@ -272,6 +272,10 @@ impl Plan<'_> {
             };
             said.push(format!("{why}: delays and losses are left out, here and in the simulation"));
         }
+        let link = &self.scenario.link;
+        if link.reorder > 0.0 || link.duplicate > 0.0 {
+            said.push("link.reorder and link.duplicate are of datagrams in simulations alone".to_owned());
+        }
         for group in self.played.peers.iter().filter(|group| group.count > 0) {
             let mut add = |what: &str| said.push(format!("{}: {what}", group.name));
             if group.picker != PickerPlan::Rarest {
