@@ -281,6 +281,13 @@ fn last_blocks_are_padded_where_the_profile_says_so() {
     let said = asked.receive(2, &[&hello[..], &HAVE_ALL, &UNCHOKE].concat());
     let lengths: Vec<u32> = said.iter().flat_map(|line| requests(line)).map(|(.., length)| length).collect();
     assert!(!lengths.is_empty() && lengths.iter().all(|length| *length == 16_384), "{lengths:?}");
+    // A peer that refuses the zeros is asked for the bytes of the file.
+    let refused = [about(16, 1, 0, 16_384), about(16, 2, 0, 16_384)].concat();
+    asked.receive(2, &refused);
+    let said = asked.wait(5.0);
+    let mut wanted: Vec<_> = said.iter().flat_map(|line| requests(line)).collect();
+    wanted.sort_unstable();
+    assert_eq!(wanted, [(2, 1, 0, 7_232), (2, 2, 0, 50)], "{said:?}");
     let mut stage = padded();
     download(&mut stage, &Arrivals { order: vec![0], bad: None });
     assert_kept_is_the_content(&stage);
