@@ -370,6 +370,7 @@ impl Server {
         let unused: Vec<String> = shared.trackers.iter().flat_map(ReplayedTracker::unused).collect();
         shared.remarks.extend(unused);
         if shared.dht_client.is_some() {
+            shared.remarks.extend(shared.nodes.left_out());
             shared.remarks.extend(shared.nodes.unused());
         }
         for far in shared.waiting.keys() {
