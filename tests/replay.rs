@@ -525,6 +525,35 @@ fn a_reference_with_nodes_of_the_dht_is_played() {
     assert!(errors.contains("{dht}: the client of download-aria2.pcap asked no node of the DHT"), "{errors}");
 }
 
+/// A response repeats the id of the transaction, which may be as long as a datagram.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_query_whose_response_no_datagram_holds_is_recorded_and_gets_none() {
+    if !is_there("python3") {
+        return;
+    }
+    let script = r#"
+import socket, sys
+host, port = sys.argv[1].rsplit(":", 1)
+node = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+node.settimeout(5)
+target = bytes.fromhex("22fad21260bb8adf425e1e50ea70953c000602d7")
+def query(transaction):
+    head = b"d1:ad2:id20:abcdefghij01234567899:info_hash20:" + target + b"e1:q9:get_peers1:t"
+    return head + b"%d:" % len(transaction) + transaction + b"1:y1:qe"
+room = 65507 - len(query(b"x" * 10000)) + 10000
+node.sendto(query(b"x" * room), (host, int(port)))
+node.sendto(query(b"short"), (host, int(port)))
+sys.exit(0 if b"1:t5:short" in node.recv(65536) else 9)
+"#;
+    let client = ["--", "/usr/bin/env", "python3", "-c", script, "{dht}"];
+    let (code, printed, errors) =
+        run(&[&["replay", "dht-get-peers.pcap", "--format", "json"][..], &client].concat());
+    assert!(code == 1 && !errors.contains("exit status"), "{code}: {errors}");
+    let remarks = summary(&printed)["remarks"].to_string();
+    assert!(remarks.contains("an answer was not sent that was longer than a datagram can be"), "{remarks}");
+}
+
 /// The client of the reference has a link by both hashes, announces by both, and calls its peer by that of version 2.
 #[test]
 fn a_hybrid_reference_by_the_hash_of_version_2_is_played() {

@@ -81,14 +81,18 @@ fn a_client_and_its_children_end_with_bittrace_however_that_ends() {
     }
 }
 
-/// The exit code, and what is said on standard error, of a replay that is interrupted as soon as that `is_time`.
+/// The exit code, standard output and standard error of a replay that is interrupted as soon as that `is_time`.
 #[cfg(target_os = "linux")]
-fn interrupted(folder: &std::path::Path, arguments: &[&str], is_time: impl Fn() -> bool) -> (i32, String) {
+fn interrupted(
+    folder: &std::path::Path,
+    arguments: &[&str],
+    is_time: impl Fn() -> bool,
+) -> (i32, String, String) {
     use std::process::{Command, Stdio};
     use std::time::{Duration, Instant};
 
     let mut replay = bittrace_testing::command::bittrace(crate::BITTRACE, folder, arguments);
-    let replay = replay.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let replay = replay.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let limit = Instant::now() + Duration::from_secs(30);
     while !is_time() {
         assert!(Instant::now() < limit, "the client did not start");
@@ -97,7 +101,9 @@ fn interrupted(folder: &std::path::Path, arguments: &[&str], is_time: impl Fn() 
     let sent = Command::new("kill").args(["-s", "INT", &replay.id().to_string()]).status().unwrap();
     assert!(sent.success());
     let output = replay.wait_with_output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stderr).into_owned())
+    let [printed, errors] =
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    (output.status.code().unwrap(), printed, errors)
 }
 
 #[cfg(target_os = "linux")]
@@ -119,12 +125,17 @@ fn a_run_that_is_broken_off_says_so_and_what_was_kept() {
             &["--disturb", "drop"],
             "broken off with Ctrl-C in the run without a disturbance, which is not judged; what is shown is of 0 runs before",
         ),
+        (
+            &["--record", "run.pcapng", "--disturb", "drop", "--html", "runs.html"],
+            "0 runs before; nothing is kept, as --record keeps the run with the disturbance",
+        ),
     ] {
         let _ = std::fs::remove_file(&mark);
         let arguments = [&["replay", &capture][..], more, &["--", "/bin/sh", "-c", &script]].concat();
-        let (code, errors) = interrupted(folder.path(), &arguments, || mark.exists());
+        let (code, printed, errors) = interrupted(folder.path(), &arguments, || mark.exists());
         assert_eq!(code, 130, "{errors}");
         assert!(errors.contains(said), "{errors}");
+        assert_eq!(printed.contains("No run was judged."), more.contains(&"--html"), "{printed}");
     }
     // A client that has downloaded everything and goes on: the run would end three seconds later.
     let client =
@@ -133,7 +144,7 @@ fn a_run_that_is_broken_off_says_so_and_what_was_kept() {
         [&["replay", &capture, "--record", "run.pcapng"][..], &client, &["-q", "{torrent}"]].concat();
     std::fs::remove_file(&recording).unwrap();
     let is_recorded = || std::fs::metadata(&recording).is_ok_and(|found| found.len() > 200_000);
-    let (code, errors) = interrupted(folder.path(), &arguments, is_recorded);
+    let (code, _, errors) = interrupted(folder.path(), &arguments, is_recorded);
     assert_eq!(code, 130, "{errors}");
     let wanted =
         "what the client had not sent by then is shown as missing; the recording up to then is in run.pcapng";

@@ -277,6 +277,10 @@ impl Core {
             return false;
         }
         self.picker.release(block, peer.stream);
+        if self.picker.padding(block) > 0 && !peer.peer_choking() {
+            // Some clients refuse requests for bytes after the end of a file.
+            self.picker.stop_padding();
+        }
         if peer.theirs().allows_fast(block.index) {
             peer.fast_pieces.refused.insert(block.index);
         }

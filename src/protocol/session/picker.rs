@@ -144,6 +144,18 @@ impl Picker {
             return;
         }
         self.pads = true;
+        self.count_left();
+    }
+
+    /// Asks for the last block of a piece up to its end from now on.
+    pub(super) fn stop_padding(&mut self) {
+        if self.pads {
+            self.pads = false;
+            self.count_left();
+        }
+    }
+
+    fn count_left(&mut self) {
         let missing =
             (0..).map(PieceIndex).zip(&self.states).filter(|(_, state)| **state != PieceState::Done);
         self.left = missing.map(|(piece, _)| u64::from(self.asked_size(piece))).sum();
@@ -623,6 +635,37 @@ mod tests {
         assert_eq!(pick(SEED, &[0, 1, 2, 3], Some(2)), Some((2, 1)));
         // Of pieces that are as rare, the started one comes first.
         assert_eq!(pick(SEED, &[0, 1, 2, 3], Some(2)), Some((0, 1)));
+    }
+
+    #[test]
+    fn last_blocks_are_asked_for_with_their_padding_until_that_stops() {
+        let mut rng = Rng::new(1);
+        let geometry = Geometry::aligned(32_768, [20_000, 50]).expect("a geometry");
+        let mut picker = Picker::new(geometry, 16_384, [], &mut rng);
+        picker.pad_blocks();
+        assert_eq!(picker.left(), 32_768 + 16_384);
+        let mut all = PieceSet::none(2);
+        (0..2).for_each(|piece| all.insert(PieceIndex(piece)));
+        let mut asked = |picker: &mut Picker| {
+            let seeker = Seeker::of_any(PEER, &all);
+            let mut blocks: Vec<Block> =
+                std::iter::from_fn(|| picker.pick(&seeker, &CHOICE, &mut rng)).collect();
+            blocks.sort_unstable_by_key(|block| (block.index, block.begin));
+            blocks
+        };
+        let lengths = |blocks: &[Block]| blocks.iter().map(|block| block.length).collect::<Vec<_>>();
+        let padded = asked(&mut picker);
+        assert_eq!(lengths(&padded), [16_384; 3]);
+        picker.stop_padding();
+        assert_eq!(picker.left(), 20_050);
+        padded.into_iter().for_each(|block| picker.release(block, PEER));
+        let blocks = asked(&mut picker);
+        assert_eq!(lengths(&blocks), [16_384, 20_000 - 16_384, 50]);
+        for block in blocks {
+            assert!(picker.arrive(block, 0, block.length as usize, PEER).block_done);
+        }
+        assert!((0..2).all(|piece| picker.pass(PieceIndex(piece)).is_some()));
+        assert_eq!(picker.left(), 0);
     }
 
     #[test]

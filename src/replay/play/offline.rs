@@ -457,7 +457,7 @@ impl<'a> Simulation<'a> {
             Some((first.number, Due::Found(conversation.far()), first.at))
         });
         let questions = self.nodes.nodes.iter().enumerate().filter_map(|(place, node)| {
-            let question = node.questions.iter().find(|question| !question.sent)?;
+            let question = node.questions.front()?;
             Some((question.number, Due::Question(place), question.at))
         });
         speech
@@ -501,6 +501,7 @@ impl<'a> Simulation<'a> {
             self.remarks.push(format!("the session had no connection to or from {}", conversation.far()));
         }
         self.remarks.extend(self.trackers.iter().flat_map(ReplayedTracker::unused));
+        self.remarks.extend(self.nodes.left_out());
         self.remarks.extend(self.nodes.unused());
         Ok(OfflineRun {
             capture: self.recorder.finish()?,

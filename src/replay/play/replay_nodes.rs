@@ -1,13 +1,14 @@
 //! The recorded nodes of the DHT, which answer again (BEP 5): each query with what the node answered to the like of it, by method
 //! and target, under the transaction id of the query. Ids and tokens are those of the reference. It does no I/O.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bittrace_protocol::dht::{Kind, Message, Method, Node, NodeId, Query, Response};
-use bittrace_protocol::{DecodeError, Timestamp};
+use bittrace_protocol::{DecodeError, Hex, Timestamp};
+use bittrace_trace::units::count;
 use bittrace_trace::{Body, Side};
 
 use crate::model::transcript::{Conversation, ConversationRole, Transcript};
@@ -16,6 +17,8 @@ use crate::model::transcript::{Conversation, ConversationRole, Transcript};
 #[derive(Debug, Default)]
 pub(crate) struct ReplayNodes {
     pub(crate) nodes: Vec<ReplayNode>,
+    /// How many more the reference has, which are not played.
+    left_out: usize,
 }
 
 /// A recorded node.
@@ -33,8 +36,8 @@ pub(crate) struct ReplayNode {
     tokens: BTreeSet<Vec<u8>>,
     /// The token that the client gave it last: with it, and not with the recorded one, it announces to the client.
     given: Option<Vec<u8>>,
-    /// What it asks of the client, in order.
-    pub(crate) questions: Vec<NodeQuestion>,
+    /// What it has still to ask of the client, in order.
+    pub(crate) questions: VecDeque<NodeQuestion>,
     /// How many queries the client sent it.
     pub(crate) asked: u32,
 }
@@ -64,7 +67,6 @@ pub(crate) struct NodeQuestion {
     /// When it was sent.
     pub(crate) at: Timestamp,
     message: Message,
-    pub(crate) sent: bool,
 }
 
 /// What a node does about a datagram.
@@ -96,18 +98,24 @@ pub(crate) struct ClientNode {
 }
 
 impl ReplayNodes {
-    /// The nodes that the client of `reference` spoke with.
+    /// The first nodes that the client of `reference` spoke with, and the one that it asked first.
     pub(crate) fn of(reference: &Transcript) -> Self {
+        let first = ClientNode::of(reference).first;
         let mut nodes: Vec<ReplayNode> = Vec::new();
+        let (mut places, mut left_out) = (BTreeMap::new(), BTreeSet::new());
         for conversation in reference.conversations.iter().filter(|one| one.role == ConversationRole::Node) {
             let far = conversation.far();
-            let place = nodes.iter().position(|node| node.far == far).unwrap_or_else(|| {
+            if nodes.len() >= MOST_NODES && first != Some(far) && !places.contains_key(&far) {
+                left_out.insert(far);
+                continue;
+            }
+            let place = *places.entry(far).or_insert_with(|| {
                 nodes.push(ReplayNode::new(far, conversation.local_address()));
                 nodes.len() - 1
             });
             nodes[place].read(conversation);
         }
-        Self { nodes }
+        Self { nodes, left_out: left_out.len() }
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -127,6 +135,15 @@ impl ReplayNodes {
             _ => None,
         });
         peers.flatten().copied().collect()
+    }
+
+    /// How many recorded nodes are not played, in words.
+    pub(crate) fn left_out(&self) -> Option<String> {
+        let (left_out, played) = (self.left_out, self.nodes.len());
+        let all = left_out + played;
+        (left_out > 0).then(|| {
+            format!("of {all} recorded nodes of the DHT, {played} were played: {left_out} were left out")
+        })
     }
 
     /// How many recorded answers nobody asked for, in words.
@@ -179,7 +196,7 @@ impl ReplayNode {
             exchanges: Vec::new(),
             tokens: BTreeSet::new(),
             given: None,
-            questions: Vec::new(),
+            questions: VecDeque::new(),
             asked: 0,
         }
     }
@@ -196,7 +213,7 @@ impl ReplayNode {
                 (Side::Remote, Kind::Query(query)) => {
                     self.id = self.id.or(query.id);
                     let (number, at) = (stored.number, stored.at);
-                    self.questions.push(NodeQuestion { number, at, message, sent: false });
+                    self.questions.push_back(NodeQuestion { number, at, message });
                 }
                 (Side::Remote, kind) => {
                     if let Kind::Response(response) = kind {
@@ -233,7 +250,7 @@ impl ReplayNode {
         let Some(id) = self.id else { return NodeAnswer::Silent };
         let token = query.token.as_ref().filter(|_| query.method == Method::AnnouncePeer);
         if let Some(token) = token.filter(|token| !self.tokens.contains(*token)) {
-            let why = format!("its token {} is not one that the node gave", bittrace_protocol::Hex(token));
+            let why = format!("its token {} is not one that the node gave", in_words(token));
             return NodeAnswer::Refused(self.error(&message, PROTOCOL_ERROR, "bad token"), why);
         }
         let topic = NodeTopic::of(query);
@@ -261,9 +278,7 @@ impl ReplayNode {
 
     /// What it asks next.
     pub(crate) fn ask(&mut self) -> Option<Message> {
-        let question = self.questions.iter_mut().find(|question| !question.sent)?;
-        question.sent = true;
-        let mut message = question.message.clone();
+        let mut message = self.questions.pop_front()?.message;
         if let Kind::Query(Query { token: token @ Some(_), .. }) = &mut message.kind
             && self.given.is_some()
         {
@@ -315,19 +330,38 @@ pub(crate) fn recast_message(
 ) -> Message {
     message.your_address = message.your_address.map(|_| client);
     if let Kind::Response(response) = &mut message.kind {
-        for nodes in [&mut response.nodes, &mut response.nodes6].into_iter().flatten() {
-            *nodes = nodes
-                .iter()
-                .filter_map(|one| Some(Node { address: node(one.address)?, ..*one }))
-                .filter(|one| one.address.is_ipv4() == client.is_ipv4())
-                .collect();
-        }
+        // A node may be in another family than in the reference: `nodes` has those of IPv4 and `nodes6` those of IPv6 (BEP 32).
+        let had = response.nodes.is_some() || response.nodes6.is_some();
+        let named = response.nodes.take().into_iter().chain(response.nodes6.take()).flatten();
+        let here = named
+            .filter_map(|one| Some(Node { address: node(one.address)?, ..one }))
+            .filter(|one| one.address.is_ipv4() == client.is_ipv4())
+            .collect();
+        let list = if client.is_ipv4() { &mut response.nodes } else { &mut response.nodes6 };
+        *list = had.then_some(here);
         if let Some(peers) = &mut response.peers {
             *peers = peers.iter().filter_map(|one| peer(*one)).collect();
         }
     }
     message
 }
+
+/// A token as it is shown: the first bytes of a long one.
+fn in_words(token: &[u8]) -> String {
+    match token.get(..MOST_SHOWN) {
+        Some(first) if token.len() > MOST_SHOWN => {
+            format!("{}... of {} bytes", Hex(first), count(token.len() as u64))
+        }
+        _ => Hex(token).to_string(),
+    }
+}
+
+/// How many nodes are played, beside the one that the client asked first: each has a socket, and some systems let a process open no
+/// more than 256 files.
+const MOST_NODES: usize = 128;
+
+/// How many bytes of a token are shown: those of nodes have no more than 20.
+const MOST_SHOWN: usize = 20;
 
 /// The errors of BEP 5, "errors".
 const PROTOCOL_ERROR: i64 = 203;

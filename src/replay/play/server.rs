@@ -233,7 +233,9 @@ impl Server {
         let dht_began = reference.nodes_began().unwrap_or(Timestamp::EPOCH);
         let (news, signs) = watch::channel(ClientStatus::default());
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (bounds, record) = RunBounds::new(torrent.total(), record);
+        // A seeder may send the whole content to each recorded peer.
+        let copies = if options.role == ClientRole::Seeder { ports.len().max(1) } else { 1 };
+        let (bounds, record) = RunBounds::new(torrent.total(), copies, record);
         let shared = Shared {
             torrent,
             contents,
@@ -368,6 +370,7 @@ impl Server {
         let unused: Vec<String> = shared.trackers.iter().flat_map(ReplayedTracker::unused).collect();
         shared.remarks.extend(unused);
         if shared.dht_client.is_some() {
+            shared.remarks.extend(shared.nodes.left_out());
             shared.remarks.extend(shared.nodes.unused());
         }
         for far in shared.waiting.keys() {

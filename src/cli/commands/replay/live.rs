@@ -244,6 +244,9 @@ impl<'a> ClientRun<'a> {
             Ok(ended)
         };
         let (served, ended) = server.run(over).await.with_context(|| self.recording.display().to_string())?;
+        // The client has ended: a second Ctrl-C from now on has nothing more to end.
+        let place = self.folder.path().to_owned();
+        tidy_with(move || drop(fs::remove_dir_all(place)));
         Ok((served, ended?))
     }
 
@@ -336,7 +339,8 @@ impl Ran {
             Some(path) if *path == self.recording => {
                 format!("the recording up to then is in {}", self.recording.display())
             }
-            _ => "nothing is kept, as --record names no file".to_owned(),
+            Some(_) => "nothing is kept, as --record keeps the run with the disturbance".to_owned(),
+            None => "nothing is kept, as --record names no file".to_owned(),
         }
     }
 

@@ -195,6 +195,9 @@ pub(super) fn write(
 
 /// The answer in one line.
 pub(super) fn conclusion(verdicts: &[FaultVerdict]) -> String {
+    if verdicts.is_empty() {
+        return "No run was judged.".to_owned();
+    }
     let runs = counted(verdicts.len() as u64, "run");
     match verdicts.iter().filter(|verdict| !verdict.is_good()).count() as u64 {
         0 => format!("The client downloaded everything in each of {runs}."),

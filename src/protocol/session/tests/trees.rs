@@ -281,6 +281,20 @@ fn last_blocks_are_padded_where_the_profile_says_so() {
     let said = asked.receive(2, &[&hello[..], &HAVE_ALL, &UNCHOKE].concat());
     let lengths: Vec<u32> = said.iter().flat_map(|line| requests(line)).map(|(.., length)| length).collect();
     assert!(!lengths.is_empty() && lengths.iter().all(|length| *length == 16_384), "{lengths:?}");
+    // A peer that refuses the zeros is asked for the bytes of the files.
+    let mut lines = said;
+    for _ in 0..100 {
+        let wanted: Vec<_> = lines.drain(..).flat_map(|line| requests(&line)).collect();
+        for (stream, index, begin, length) in wanted {
+            let is_padded = begin + length > [32_768, 7_232, 50][index as usize];
+            let block = asked.block(index, begin, length);
+            let answer = if is_padded { about(16, index, begin, length) } else { block };
+            lines.extend(asked.receive(stream, &answer));
+        }
+        lines.extend(asked.wait(1.0));
+    }
+    assert!(asked.session.is_complete());
+    assert_kept_is_the_content(&asked);
     let mut stage = padded();
     download(&mut stage, &Arrivals { order: vec![0], bad: None });
     assert_kept_is_the_content(&stage);

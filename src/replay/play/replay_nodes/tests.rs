@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use bittrace_trace::TraceOptions;
+use bittrace_trace::{Recorder, Trace, TraceOptions};
 
 use super::*;
 
@@ -59,6 +59,44 @@ fn a_node_answers_by_method_and_target_under_the_transaction_of_the_query() {
         matches!(error.kind, Kind::Error(203, _)) && why.contains("its token 6f74686572 is not"),
         "{why}"
     );
+    let long = node.answer(&announce(&[0xab; 60_000]));
+    let NodeAnswer::Refused(_, why) = long else { panic!("not refused") };
+    let first = "ab".repeat(20);
+    assert_eq!(why, format!("its token {first}... of 60,000 bytes is not one that the node gave"));
+}
+
+/// A reference in which `count` nodes answer the client, each with itself.
+fn with_nodes(count: u16) -> Transcript {
+    let client = SocketAddr::from(([10, 0, 0, 1], 6881));
+    let mut recorder = Recorder::new(Vec::new(), "").unwrap();
+    for number in 0..count {
+        let [high, low] = number.to_be_bytes();
+        let node = SocketAddr::from(([10, 1, high, low], 6881));
+        let at = Timestamp::from_secs_nanos(i64::from(number) + 1, 0);
+        // The last node is the first that the client asks: the others ask the client before.
+        let asks = b"d1:ad2:id20:ABCDEFGHIJ0123456789e1:q4:ping1:t1:a1:y1:qe";
+        if number + 1 < count {
+            recorder.datagram(at, node, client, asks).unwrap();
+        } else {
+            recorder.datagram(at, client, node, &get_peers(&TORRENT)).unwrap();
+        }
+    }
+    let options = TraceOptions { local: Some(client.ip()).into(), ..TraceOptions::default() };
+    let capture = std::io::Cursor::new(recorder.finish().unwrap());
+    Transcript::read(Trace::from_reader("nodes".to_owned(), capture, options).unwrap()).unwrap()
+}
+
+#[test]
+fn so_many_nodes_are_played_and_the_one_that_is_asked_first() {
+    let most = MOST_NODES as u16;
+    let nodes = ReplayNodes::of(&with_nodes(most));
+    assert_eq!((nodes.nodes.len(), nodes.left_out()), (MOST_NODES, None));
+    let reference = with_nodes(most + 3);
+    let nodes = ReplayNodes::of(&reference);
+    let first = ClientNode::of(&reference).first.unwrap();
+    assert!(nodes.find(first) == Some(MOST_NODES) && nodes.nodes.len() == MOST_NODES + 1);
+    let said = "of 131 recorded nodes of the DHT, 129 were played: 2 were left out";
+    assert_eq!(nodes.left_out().as_deref(), Some(said));
 }
 
 #[test]
@@ -97,6 +135,27 @@ fn addresses_are_where_everybody_is_now() {
     assert_eq!(response.peers, Some(vec!["127.0.0.3:5000".parse().unwrap()]));
     assert!(response.nodes.is_none_or(|nodes| nodes.is_empty()));
     assert_eq!(here.your_address, Some(client));
+}
+
+/// The node of the reference is in `nodes6`, and is played over IPv4.
+#[test]
+fn nodes_are_in_the_list_of_the_family_in_which_they_are_played() {
+    let far: [SocketAddr; 2] = ["[2001:db8::1]:6881".parse().unwrap(), "10.0.0.1:6881".parse().unwrap()];
+    let here: [SocketAddr; 2] = ["127.0.0.3:5000".parse().unwrap(), "[::1]:5000".parse().unwrap()];
+    let id = NodeId(*b"abcdefghij0123456789");
+    let of = |address| Node { id, address };
+    let named =
+        Response { nodes: Some(vec![of(far[1])]), nodes6: Some(vec![of(far[0])]), ..Response::new(id) };
+    let answer = Message::new(b"xyz".to_vec(), Kind::Response(named));
+    let node = |recorded| Some(here[far.iter().position(|one| *one == recorded)?]);
+    for (client, wanted) in
+        [("127.0.0.1:7000", (Some(vec![of(here[0])]), None)), ("[::1]:7000", (None, Some(vec![of(here[1])])))]
+    {
+        let recast = recast_message(answer.clone(), client.parse().unwrap(), &|_| None, &node);
+        assert_eq!(Message::decode(&recast.encode()).as_ref(), Ok(&recast), "{client}");
+        let Kind::Response(response) = recast.kind else { panic!("no response") };
+        assert_eq!((response.nodes, response.nodes6), wanted, "{client}");
+    }
 }
 
 #[test]

@@ -5,10 +5,12 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use bittrace_protocol::InfoHash;
 use bittrace_protocol::dht::{Kind, Message};
 use bittrace_trace::Flow;
 use bittrace_trace::units::wanted_at;
 use tokio::net::UdpSocket;
+use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use super::state::Shared;
@@ -27,6 +29,7 @@ pub(super) async fn serve_node(
     shared: Rc<RefCell<Shared>>,
 ) {
     let Ok(own) = socket.local_addr() else { return };
+    let socket = Rc::new(socket);
     let mut buffer = vec![0; READ];
     loop {
         let wait = shared.borrow().next_question(place).unwrap_or(UNTIL_NEWS);
@@ -35,9 +38,16 @@ pub(super) async fn serve_node(
                 let answer =
                     Shared::answer_query(&shared, place, &buffer[..count], (client, own), &reference);
                 let Some((answer, latency)) = answer else { continue };
-                // As in the reference, so that answers of several nodes come in its order.
-                sleep(latency).await;
-                send(&socket, own, client, &answer, &shared).await;
+                // Each answer that waits has the socket too.
+                if Rc::strong_count(&socket) > MOST_WAITING {
+                    continue;
+                }
+                let (socket, shared) = (socket.clone(), shared.clone());
+                spawn_local(async move {
+                    // As in the reference, so that answers of several nodes come in its order.
+                    sleep(latency).await;
+                    send(&socket, own, client, &answer, &shared).await;
+                });
             }
             Ok(Err(_)) => sleep(AFTER_REFUSAL).await,
             Err(_) => {
@@ -111,7 +121,7 @@ impl Shared {
         Some((shared.recast_node_message(answer, client), latency))
     }
 
-    /// A client that announces itself in the DHT says where it listens.
+    /// A client that announces itself in the DHT, with the torrent of the reference, says where it listens.
     fn learn_from_announce(
         &mut self,
         this: &Rc<RefCell<Self>>,
@@ -120,7 +130,8 @@ impl Shared {
         reference: &Rc<Transcript>,
     ) {
         let Ok(Message { kind: Kind::Query(query), .. }) = Message::decode(bytes) else { return };
-        if query.token.is_some() && query.target.is_some() {
+        let is_ours = query.target.is_some_and(|target| self.torrent.goes_by(InfoHash(target)));
+        if query.token.is_some() && is_ours {
             let port = query.listen_port().unwrap_or(client.port());
             self.client_listens(this, SocketAddr::new(client.ip(), port), reference);
         }
@@ -139,7 +150,7 @@ impl Shared {
     /// How long it is until the node at this place asks the client something.
     fn next_question(&self, place: usize) -> Option<Duration> {
         let (_, since) = self.dht_client?;
-        let question = self.nodes.nodes.get(place)?.questions.iter().find(|question| !question.sent)?;
+        let question = self.nodes.nodes.get(place)?.questions.front()?;
         let after = question.at.seconds_since(self.dht_began).clamp(0.0, LONGEST_PAUSE);
         Some(Duration::from_secs_f64(after).saturating_sub(since.elapsed()))
     }
@@ -151,6 +162,9 @@ impl Shared {
         Some((self.recast_node_message(message, client), client))
     }
 }
+
+/// How many answers of a node may wait, each as long as in the reference.
+const MOST_WAITING: usize = 256;
 
 /// How often a node without a question looks whether it has one: it has from the client's first query on.
 const UNTIL_NEWS: Duration = Duration::from_millis(100);

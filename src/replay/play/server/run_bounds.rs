@@ -32,8 +32,9 @@ pub(super) struct CountedWriter<W> {
 }
 
 impl RunBounds {
-    /// The bounds of a run with a torrent of `content` bytes, and the writer of its recording.
-    pub(super) fn new<W: Write>(content: u64, record: W) -> (Self, CountedWriter<W>) {
+    /// The bounds of a run in which a torrent of `content` bytes is sent `copies` times, and the writer of its recording.
+    pub(super) fn new<W: Write>(content: u64, copies: usize, record: W) -> (Self, CountedWriter<W>) {
+        let content = content.saturating_mul(copies as u64);
         let recorded = Rc::new(Cell::new(0));
         let bounds = Self {
             heard: 0,
@@ -93,10 +94,10 @@ impl<W: Write> Write for CountedWriter<W> {
     }
 }
 
-/// How many bytes a client may send in addition to twice the content: no client needs more, and all of them are kept.
+/// How many bytes a client may send in addition to twice the content that is sent: no client needs more, and all of them are kept.
 const MOST_HEARD: u64 = 32 << 20;
 
-/// How many bytes the recording may have in addition to four times the content: a client that asks for the same blocks again and
+/// How many bytes the recording may have in addition to four times the content that is sent: a client that asks for the same blocks again and
 /// again sends 17 bytes for each 16 KiB that it is sent.
 const MOST_RECORDED: u64 = 64 << 20;
 
@@ -109,7 +110,7 @@ mod tests {
 
     #[test]
     fn each_bound_is_reached_by_one_more_than_it_allows() {
-        let (mut bounds, mut record) = RunBounds::new(1000, io::sink());
+        let (mut bounds, mut record) = RunBounds::new(500, 2, io::sink());
         bounds.hear(MOST_HEARD as usize + 2000);
         for _ in 0..64 {
             record.write_all(&vec![0; 1 << 20]).expect("a sink takes everything");

@@ -331,6 +331,11 @@ impl Shared {
         if !self.goes_on() {
             return false;
         }
+        if bytes.len() > MOST_DATAGRAM {
+            // A query with a long transaction id makes an answer so long, since the answer repeats the id.
+            self.remark("an answer was not sent that was longer than a datagram can be".to_owned());
+            return false;
+        }
         let now = self.now();
         let recorded = self.recorder.datagram(now, own, client, bytes);
         self.note(recorded);
@@ -507,6 +512,9 @@ impl Shared {
 
 /// How many bytes the recording takes for a datagram beside its own.
 const RECORDED_WITH: usize = 60;
+
+/// The longest datagram over IPv4: 65,535 bytes less the headers of IP and UDP (RFC 768, RFC 791).
+const MOST_DATAGRAM: usize = 65_507;
 
 /// The connection id of a tracker that the reference does not have over UDP.
 const MADE_UP_ID: u64 = 0x6269_7474_7261_6365;
