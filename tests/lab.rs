@@ -286,7 +286,8 @@ fn what_is_not_a_scenario_is_named_with_what_was_expected() {
     std::fs::write(folder.path().join("list.json"), "[ {\"hosts\": []}, 1 ]\n").expect("a file");
     assert!(said("list.json").starts_with(&format!("bittrace: list.json: not {expected}")));
     // What is nearly a scenario is told by its line.
-    for text in ["[[peers]]\ncount 5\n", "[ torrent ]\nsise = '1 MiB'\n[[peers]]\n", "[ tracker ]\nkind 5\n"] {
+    for text in ["[[peers]]\ncount 5\n", "[ torrent ]\nsise = '1 MiB'\n[[peers]]\n", "[ tracker ]\nkind 5\n"]
+    {
         std::fs::write(folder.path().join("swarm.toml"), text).expect("a file");
         assert!(said("swarm.toml").starts_with("bittrace: swarm.toml:2: "), "{}", said("swarm.toml"));
     }

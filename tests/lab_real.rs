@@ -304,7 +304,7 @@ fn without_links_and_programs_times_are_told_and_absent_clients_skipped() {
     assert!(printed.contains("other is skipped: aria2c is not installed."), "{printed}");
     let words = printed.split_whitespace().collect::<Vec<_>>().join(" ");
     let left_out = "link.reorder and link.duplicate are of datagrams in simulations alone";
-    assert!(words.contains(left_out) && errors.contains(left_out), "{printed}{errors}");
+    assert!(words.contains(left_out), "{printed}");
     assert!(words.contains("neither dumpcap nor tcpdump is installed"), "{printed}");
     assert!(printed.contains("leecher  ours") && !printed.contains("Given and taken"), "{printed}");
     let (code, _, errors) = {

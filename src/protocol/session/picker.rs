@@ -645,7 +645,9 @@ mod tests {
         picker.pad_blocks();
         assert_eq!(picker.left(), 32_768 + 16_384);
         let mut all = PieceSet::none(2);
-        (0..2).for_each(|piece| all.insert(PieceIndex(piece)));
+        for piece in 0..2 {
+            all.insert(PieceIndex(piece));
+        }
         let mut asked = |picker: &mut Picker| {
             let seeker = Seeker::of_any(PEER, &all);
             let mut blocks: Vec<Block> =
