@@ -12,7 +12,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use bittrace_client::{DhtOptions, Download, DownloadOptions, Notice, Outcome};
+use bittrace_client::{DhtOptions, Download, DownloadOptions, Outcome};
 use bittrace_protocol::PeerId;
 use bittrace_protocol::node::UtpPolicy;
 use bittrace_protocol::session::{Config, EncryptionPolicy, EncryptionProfile, Identity, SeedGoal};
@@ -21,7 +21,7 @@ use bittrace_testing::torrent::{SeededTorrent, content};
 use bittrace_testing::tracker::ScriptedTracker;
 use bittrace_trace::record::{Body, Severity, Side};
 use bittrace_trace::{Dissected, Trace, TraceOptions};
-use support::{options, patient, run};
+use support::{options, patient, run, start};
 
 /// An address of its own for each stranger.
 fn stranger(number: usize) -> Ipv4Addr {
@@ -95,15 +95,8 @@ fn a_recording_made_while_strangers_flood_a_run_is_read_to_its_end() {
     };
     let download = Download::new(seed.metainfo.clone(), options_of_seed).unwrap();
     let stop = download.stop();
-    let (listening, port) = std::sync::mpsc::channel();
-    let seeder = std::thread::spawn(move || {
-        download.run_blocking(|notice| {
-            if let Notice::Listening { port } = notice {
-                listening.send(port).unwrap();
-            }
-        })
-    });
-    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port.recv().unwrap()));
+    let (seeder, port) = start(download);
+    let to = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
     named.lock().unwrap().push(to);
 
     let over = AtomicBool::new(false);

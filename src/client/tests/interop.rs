@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
 use std::path::Path;
 
-use bittrace_client::{Download, Notice, Outcome};
+use bittrace_client::{Download, Outcome};
 use bittrace_protocol::metainfo::FileChoice;
 use bittrace_protocol::mse::Methods;
 use bittrace_protocol::node::UtpPolicy;
@@ -20,7 +20,7 @@ use bittrace_testing::torrent::{MakeTorrent, SeededTorrent, visible_files};
 use bittrace_testing::tracker::ScriptedTracker;
 use bittrace_trace::record::{Body, MseBody, Severity, Side, Transport};
 use bittrace_trace::{Dissected, Trace, TraceOptions};
-use support::{options, patient, run};
+use support::{options, patient, run, start};
 
 const PIECE: usize = 64 * 1024;
 
@@ -103,15 +103,8 @@ fn takes(host: IpAddr, program: &str, client: StartClient, manner: Manner) {
     };
     let download = Download::new(seed.metainfo.clone(), options).unwrap();
     let stop = download.stop();
-    let (listening, port) = std::sync::mpsc::channel();
-    let seeder = std::thread::spawn(move || {
-        download.run_blocking(|notice| {
-            if let Notice::Listening { port } = notice {
-                listening.send(port).unwrap();
-            }
-        })
-    });
-    let address = SocketAddr::new(host, port.recv().unwrap());
+    let (seeder, port) = start(download);
+    let address = SocketAddr::new(host, port);
     named.lock().unwrap().push(address);
     let address = SocketAddr::new(host, free_port());
     let _client = client(&manner.job(ClientJob::new(&torrent, &output, &work, address)));

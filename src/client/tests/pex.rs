@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bittrace_client::{Download, DownloadOptions, Notice, Outcome};
+use bittrace_client::{Download, DownloadOptions, Outcome};
 use bittrace_protocol::session::{Config, SeedGoal};
 use bittrace_protocol::wire::{Content, Message};
 use bittrace_testing::clients::*;
@@ -20,7 +20,7 @@ use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::{NotedPeers, ScriptedTracker};
 use bittrace_trace::record::{Body, PeerWireBody, Side};
-use support::{options, patient, read_all, run_within};
+use support::{options, patient, read_all, run_within, start};
 
 const PIECE: usize = 64 * 1024;
 /// The client or we have the first file, and the peer that is told of has both.
@@ -132,15 +132,8 @@ fn is_told(client: StartClient) {
     let options = scene.options(&scene.content, config);
     let download = Download::new(scene.ours.metainfo.clone(), options).unwrap();
     let stop = download.stop();
-    let (listening, port) = std::sync::mpsc::channel();
-    let running = std::thread::spawn(move || {
-        download.run_blocking(|notice| {
-            if let Notice::Listening { port } = notice {
-                listening.send(port).unwrap();
-            }
-        })
-    });
-    scene.their_peers.lock().unwrap().push(SocketAddr::new(IN_NAMESPACE, port.recv().unwrap()));
+    let (running, port) = start(download);
+    scene.their_peers.lock().unwrap().push(SocketAddr::new(IN_NAMESPACE, port));
     let _client = scene.start(client, &scene.output);
     let log = scene.work.join("log");
     wait_until("downloading", &log, || scene.ours.is_whole(&scene.output));

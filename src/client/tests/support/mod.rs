@@ -4,6 +4,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use bittrace_client::{Download, DownloadOptions, DownloadReport, Error, Notice};
@@ -74,6 +75,19 @@ pub fn finish_within(time: Duration, download: Download) -> (Result<DownloadRepo
     drop(ended);
     assert!(watchdog.join().unwrap(), "it hangs: {notices:#?}");
     (result, notices)
+}
+
+/// Begins a run on a thread of its own, which ends with what the run has come to; and the port on which it listens.
+pub fn start(download: Download) -> (JoinHandle<Result<DownloadReport, Error>>, u16) {
+    let (listening, port) = std::sync::mpsc::channel();
+    let run = std::thread::spawn(move || {
+        download.run_blocking(|notice| {
+            if let Notice::Listening { port } = notice {
+                listening.send(port).unwrap();
+            }
+        })
+    });
+    (run, port.recv().unwrap())
 }
 
 /// Shows each record of a recording. Every byte has a meaning, and nothing that we sent breaks a rule; but a block may be cut where the
