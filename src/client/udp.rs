@@ -2,7 +2,7 @@
 //! "BitTorrent protocol extension"). Every datagram passes the recording with the addresses that it had on the network.
 //!
 //! Datagrams to one remote leave together, and those that came together are read together, where the system can do it
-//! (quinn-udp). Those with which uTP finds out what fits are not fragmented on their way; others may be, where the system lets that be
+//! (quinn-udp); elsewhere one by one. Those with which uTP finds out what fits are not fragmented on their way; others may be, where the system lets that be
 //! chosen (`os`).
 
 use std::array;
@@ -39,7 +39,8 @@ pub(crate) struct UdpPort {
 #[derive(Debug)]
 pub(crate) struct BoundSocket {
     socket: UdpSocket,
-    state: UdpSocketState,
+    /// What sends and reads several together. Wine 8 refuses what it asks of a socket.
+    state: Option<UdpSocketState>,
     bound: SocketAddr,
     /// From which of our addresses datagrams to a remote leave, where the socket is bound to all of them.
     local_hosts: Mutex<HashMap<IpAddr, IpAddr>>,
@@ -57,7 +58,8 @@ impl BoundSocket {
         let _ = socket.set_recv_buffer_size(KERNEL_BUFFER);
         let _ = socket.set_send_buffer_size(KERNEL_BUFFER);
         socket.bind(&address.into())?;
-        let state = UdpSocketState::new((&socket).into())?;
+        socket.set_nonblocking(true)?;
+        let state = UdpSocketState::new((&socket).into()).ok();
         let socket = UdpSocket::from_std(socket.into())?;
         set_fragments(&socket, Fragment::Allowed);
         Ok(Self { bound: socket.local_addr()?, socket, state, local_hosts: Mutex::default() })
@@ -78,6 +80,11 @@ impl BoundSocket {
         SocketAddr::new(*host, self.bound.port())
     }
 
+    /// How many datagrams can leave together.
+    fn most_together(&self) -> usize {
+        self.state.as_ref().map_or(1, UdpSocketState::max_gso_segments)
+    }
+
     /// Sends datagrams of `size` bytes each, of which the last may be shorter.
     fn send(
         &self,
@@ -88,7 +95,10 @@ impl BoundSocket {
     ) -> io::Result<()> {
         let segment_size = (size < contents.len()).then_some(size);
         let transmit = Transmit { destination, ecn: None, contents, segment_size, src_ip: None };
-        let send = || self.state.try_send((&self.socket).into(), &transmit);
+        let send = || match &self.state {
+            Some(state) => state.try_send((&self.socket).into(), &transmit),
+            None => self.socket.try_send_to(contents, destination).map(drop),
+        };
         if fragment == Fragment::Allowed {
             return self.socket.try_io(Interest::WRITABLE, send);
         }
@@ -100,9 +110,16 @@ impl BoundSocket {
 
     /// Takes what has come, as much as an inbox holds.
     fn read(&self, inbox: &mut Inbox) -> io::Result<()> {
+        let Some(state) = &self.state else {
+            let (len, addr) = self.socket.try_recv_from(&mut inbox.room[..LARGEST_DATAGRAM])?;
+            let found = &mut inbox.found[0];
+            (found.addr, found.len, found.stride) = (addr, len, len);
+            inbox.filled = 1;
+            return Ok(());
+        };
         let mut rooms = inbox.room.chunks_exact_mut(LARGEST_DATAGRAM);
         let mut rooms: [_; ROOMS] = array::from_fn(|_| IoSliceMut::new(rooms.next().unwrap_or_default()));
-        inbox.filled = self.state.recv((&self.socket).into(), &mut rooms, &mut inbox.found)?;
+        inbox.filled = state.recv((&self.socket).into(), &mut rooms, &mut inbox.found)?;
         Ok(())
     }
 }
@@ -196,7 +213,7 @@ impl UdpPort {
                 alone = alone.saturating_sub(1);
                 continue;
             };
-            let count = self.burst(if alone > 0 { 1 } else { socket.state.max_gso_segments() });
+            let count = self.burst(if alone > 0 { 1 } else { socket.most_together() });
             match socket.send(to, &self.burst, size, fragment) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.is_full = true;
@@ -412,10 +429,19 @@ mod tests {
 
     #[test]
     fn bursts_arrive_as_the_datagrams_they_were() {
+        check_bursts(BoundSocket::bind);
+    }
+
+    #[test]
+    fn without_quinn_udp_datagrams_go_one_by_one() {
+        check_bursts(|address| Ok(BoundSocket { state: None, ..BoundSocket::bind(address)? }));
+    }
+
+    fn check_bursts(bind: impl Fn(SocketAddr) -> io::Result<BoundSocket>) {
         within(async {
             let (events, mut told) = tokio::sync::mpsc::channel(64);
             let network = Network::for_tests(events);
-            let bind = || BoundSocket::bind((LOCALHOST, 0).into()).expect("a port");
+            let bind = || bind((LOCALHOST, 0).into()).expect("a port");
             let (from, to, another) = (bind(), bind(), bind());
             let (here, there, elsewhere) = (from.bound, to.bound, another.bound);
             let reading = tokio::spawn(network.clone().hear_datagrams(Arc::new(to)));
