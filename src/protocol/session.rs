@@ -50,6 +50,7 @@ mod have_schedule;
 mod holepunch;
 mod http_proxy;
 mod io;
+mod known;
 mod layer_fetch;
 mod leaf_check;
 mod memory_disk;
