@@ -29,7 +29,7 @@ pub struct SideState {
     /// The pieces it has, where it is known how many the torrent has.
     pub(super) pieces: Option<PieceSet>,
     /// What it says of its pieces, while it is not known how many the torrent has but will be; `pieces` is empty until then.
-    early_pieces: Option<EarlyPieces>,
+    early_pieces: Option<Box<EarlyPieces>>,
     pub(super) allowed_fast: BTreeSet<PieceIndex>,
     pub(super) suggested: Vec<PieceIndex>,
     pub(super) requests: BlockRequests,
@@ -234,7 +234,7 @@ impl SideState {
 
     pub(super) fn keep_early_pieces(&mut self) {
         self.pieces = Some(PieceSet::none(0));
-        self.early_pieces = Some(EarlyPieces::new());
+        self.early_pieces = Some(Box::new(EarlyPieces::new()));
     }
 
     /// Applies what it said of its pieces before their number was known.
@@ -286,6 +286,6 @@ impl SideState {
             + self.allowed_fast.len()
             + self.suggested.len()
             + self.extensions.len()
-            + self.early_pieces.as_ref().map_or(0, EarlyPieces::memory)
+            + self.early_pieces.as_deref().map_or(0, EarlyPieces::memory)
     }
 }
