@@ -303,7 +303,8 @@ impl Session {
             true => (1, 1),
             false => (core.config.max_peers, core.config.max_half_open),
         };
-        if core.has_all_wanted() || core.swarm.is_quiet(now) || self.peers.len() >= most {
+        // Asked in this order, as this follows every input: most sessions have all the peers that they may have.
+        if self.peers.len() >= most || core.has_all_wanted() || core.swarm.is_quiet(now) {
             return;
         }
         let connected = self.peers.len() - self.peers.connecting().len();
