@@ -44,6 +44,7 @@ mod describe;
 mod disconnect;
 mod download;
 mod encryption;
+mod exchange;
 mod handshake;
 mod hash_serving;
 mod have_schedule;
@@ -164,6 +165,7 @@ impl Session {
             Input::OverUtp(stream) => {
                 if let Some(peer) = self.peers.get_mut(stream) {
                     peer.over_utp = true;
+                    self.core.note_exchanged(peer);
                 }
             }
             Input::Closed(stream, reason) => match self.peers.remove(stream) {

@@ -131,6 +131,7 @@ impl Core {
     fn open(&mut self, now: Timestamp, peer: &mut Peer, handshake: &Handshake) {
         peer.begin(now);
         self.changes_of_peers += 1;
+        self.note_exchanged(peer);
         if let Some(way) = peer.dialled {
             self.swarm.note_way(peer.address, way);
             self.swarm.note_opened();

@@ -54,6 +54,9 @@ impl Session {
         let clear = self.uncover(now, stream, bytes);
         match clear.and_then(|mut bytes| self.take_bytes(now, stream, &mut bytes)) {
             Ok(()) => {
+                if let Some(peer) = self.peers.get_mut(stream) {
+                    self.core.note_exchanged(peer);
+                }
                 self.step_others(Some(stream));
                 self.peers.mark_dirty(stream);
             }
