@@ -425,6 +425,25 @@ fn one_leecher_and_one_seed_say_what_real_ones_say() {
     }
 }
 
+/// The capture and the torrent of a swarm of each version agree: every piece that came is right by them.
+#[test]
+fn captures_of_each_version_are_read_with_their_torrent() {
+    for kind in ["v2", "hybrid"] {
+        let text = SWARM.replace("piece = '64 KiB'", &format!("piece = '64 KiB', kind = '{kind}'"));
+        let (folder, _) = simulated(&text, &["--record", "net.pcapng", "--write-torrent", "net.torrent"]);
+        let torrent = std::fs::read(folder.path().join("net.torrent")).expect("a torrent");
+        let torrent = Metainfo::decode(&torrent).expect("a torrent");
+        assert_eq!((torrent.info_hash_v2.is_some(), torrent.geometry.is_some()), (true, kind == "hybrid"));
+        let analyze = ["analyze", "net.pcapng", "--torrent", "net.torrent", "--format", "json"];
+        let (code, printed, errors) = bittrace(folder.path(), &analyze);
+        assert_eq!(code, 0, "{kind}: {errors}");
+        let summary: Value = serde_json::from_str(printed.lines().last().expect("a summary")).expect("JSON");
+        let (findings, torrent) = (&summary["summary"]["findings"], &summary["summary"]["torrents"][0]);
+        assert!(findings.is_object() && findings["error"].is_null(), "{kind}: {findings}");
+        assert_eq!((&torrent["verified"], &torrent["corrupt"]), (&16.into(), &0.into()), "{kind}: {torrent}");
+    }
+}
+
 #[test]
 fn every_kept_scenario_is_as_it_expects() {
     let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/lab");

@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
-use bittrace_protocol::{DecodeError, Metainfo, bencode};
+use bittrace_protocol::geometry::Geometry;
+use bittrace_protocol::metainfo::PieceDigest;
+use bittrace_protocol::{DecodeError, InfoHash, Metainfo, PieceIndex, bencode, merkle};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
-use crate::scenario::TorrentPlan;
+use crate::scenario::{TorrentKind, TorrentPlan};
 
 /// The content of a torrent, and the torrent.
 #[derive(Debug, Clone)]
@@ -23,6 +25,8 @@ pub struct Content {
     /// The numbers of all blocks.
     row: Bytes,
     piece_length: u64,
+    /// What each piece comes to, where it is checked by more than its SHA-1.
+    digests: Vec<PieceDigest>,
 }
 
 impl Content {
@@ -31,36 +35,68 @@ impl Content {
     /// # Errors
     /// None for plans that a scenario admits.
     pub fn new(plan: &TorrentPlan, announce: Option<&str>) -> Result<Self, DecodeError> {
-        let (total, piece_length) = (plan.size.0, plan.piece.0);
-        let numbers = total.div_ceil(BLOCK) + BLOCK / NUMBER;
+        let numbers = plan.size.0.div_ceil(BLOCK) + BLOCK / NUMBER;
         let row: Bytes = (0..numbers).flat_map(u64::to_be_bytes).collect::<Vec<u8>>().into();
-        let mut hashes = Vec::with_capacity((total.div_ceil(piece_length) * 20) as usize);
-        for start in (0..total).step_by(piece_length as usize) {
-            let mut hash = Sha1::new();
-            let end = (start + piece_length).min(total);
-            for place in (start..end).step_by(BLOCK as usize) {
-                hash.update(part(&row, place, (end - place).min(BLOCK)));
-            }
-            hashes.extend_from_slice(&hash.finalize());
-        }
-        let info = bencode::dictionary(|info| {
-            info.integer("length", total);
-            info.bytes("name", NAME);
-            info.integer("piece length", piece_length);
-            info.bytes("pieces", &hashes);
-        });
-        let torrent = Bytes::from(bencode::dictionary(|torrent| {
-            if let Some(url) = announce {
-                torrent.bytes("announce", url);
-            }
-            torrent.raw("info", &info);
-        }));
+        let hashes = Hashes::of(plan, &row);
+        let info = hashes.info(plan);
+        let file = |announce: Option<&str>| {
+            Bytes::from(bencode::dictionary(|torrent| {
+                if let Some(url) = announce {
+                    torrent.bytes("announce", url);
+                }
+                torrent.raw("info", &info);
+                if let Some(root) = hashes.root {
+                    torrent.dictionary("piece layers", |layers| {
+                        if plan.size.0 > plan.piece.0 {
+                            layers.bytes(root, hashes.layer.concat());
+                        }
+                    });
+                }
+            }))
+        };
+        let torrent = file(announce);
         let metainfo = Arc::new(Metainfo::decode(&torrent)?);
         let untracked = match announce {
-            Some(_) => Arc::new(Metainfo::decode_info(&info)?),
+            Some(_) => Arc::new(Metainfo::decode(&file(None))?),
             None => metainfo.clone(),
         };
-        Ok(Self { metainfo, untracked, torrent, row, piece_length })
+        let piece_length = plan.piece.0;
+        let mut content = Self { metainfo, untracked, torrent, row, piece_length, digests: Vec::new() };
+        if plan.kind != TorrentKind::V1 {
+            content.digests = (0..content.piece_count()).map(|piece| content.digest_of(piece)).collect();
+        }
+        Ok(content)
+    }
+
+    /// How many pieces there are.
+    pub fn piece_count(&self) -> u32 {
+        self.metainfo.placement().map_or(0, Geometry::piece_count)
+    }
+
+    /// How many bytes a piece has: none where there is no such piece.
+    pub fn piece_size(&self, piece: u32) -> u32 {
+        self.metainfo.placement().and_then(|all| all.piece_size(PieceIndex(piece))).unwrap_or(0)
+    }
+
+    /// Everything that peers and trackers have it by: both hashes of a hybrid torrent.
+    pub(crate) fn info_hashes(&self) -> Vec<InfoHash> {
+        let v2 = self.metainfo.truncated_v2().filter(|v2| *v2 != self.metainfo.info_hash);
+        std::iter::once(self.metainfo.info_hash).chain(v2).collect()
+    }
+
+    /// What a piece comes to.
+    pub(crate) fn digest(&self, piece: PieceIndex) -> PieceDigest {
+        match self.metainfo.piece_hash(piece) {
+            Some(hash) if self.digests.is_empty() => hash.into(),
+            _ => self.digests.get(piece.0 as usize).copied().unwrap_or_default(),
+        }
+    }
+
+    fn digest_of(&self, piece: u32) -> PieceDigest {
+        let mut digester = self.metainfo.digester(PieceIndex(piece));
+        let place = u64::from(piece) * self.piece_length;
+        self.parts(place, self.piece_size(piece).into()).for_each(|part| digester.update(part));
+        digester.finish()
     }
 
     /// The bytes of a part of a piece, shared where the part lies in one block.
@@ -102,6 +138,71 @@ impl Content {
     }
 }
 
+/// The hashes of a torrent.
+struct Hashes {
+    /// Of the pieces, where version 1 has it.
+    sha1: Option<Vec<u8>>,
+    /// The root of the hash tree of the file, where version 2 has it, and the nodes in it that stand for pieces.
+    root: Option<merkle::Hash>,
+    layer: Vec<merkle::Hash>,
+}
+
+impl Hashes {
+    fn of(plan: &TorrentPlan, row: &[u8]) -> Self {
+        let (total, piece_length) = (plan.size.0, plan.piece.0);
+        let (has_v1, has_v2) = (plan.kind != TorrentKind::V2, plan.kind != TorrentKind::V1);
+        let height = merkle::height(piece_length);
+        let (mut sha1, mut layer, mut file) = (Vec::new(), Vec::new(), merkle::Hasher::default());
+        for start in (0..total).step_by(piece_length as usize) {
+            let (mut hash, mut tree) = (Sha1::new(), merkle::Hasher::default());
+            let end = (start + piece_length).min(total);
+            for place in (start..end).step_by(BLOCK as usize) {
+                let block = part(row, place, (end - place).min(BLOCK));
+                if has_v1 {
+                    hash.update(block);
+                }
+                if has_v2 {
+                    tree.update(block);
+                    file.update(block);
+                }
+            }
+            if has_v1 {
+                sha1.extend_from_slice(&hash.finalize());
+            }
+            layer.extend(tree.node(height));
+        }
+        Self { sha1: has_v1.then_some(sha1), root: file.root(), layer }
+    }
+
+    /// The info value (BEP 3, and BEP 52 "info dictionary").
+    fn info(&self, plan: &TorrentPlan) -> Vec<u8> {
+        let total = plan.size.0;
+        bencode::dictionary(|info| {
+            if let Some(root) = self.root {
+                info.dictionary("file tree", |tree| {
+                    tree.dictionary(NAME, |node| {
+                        node.dictionary("", |file| {
+                            file.integer("length", total);
+                            file.bytes("pieces root", root);
+                        });
+                    });
+                });
+            }
+            if self.sha1.is_some() {
+                info.integer("length", total);
+            }
+            if self.root.is_some() {
+                info.integer("meta version", 2_u8);
+            }
+            info.bytes("name", NAME);
+            info.integer("piece length", plan.piece.0);
+            if let Some(sha1) = &self.sha1 {
+                info.bytes("pieces", sha1);
+            }
+        })
+    }
+}
+
 /// A part of the content that lies in one block.
 fn part(row: &[u8], place: u64, length: u64) -> &[u8] {
     let start = row_place(place);
@@ -122,13 +223,17 @@ const NUMBER: u64 = 8;
 
 #[cfg(test)]
 mod tests {
-    use bittrace_protocol::PieceIndex;
+    use bittrace_protocol::metainfo::PieceVerdict;
 
     use super::*;
     use crate::scenario::ByteCount;
 
     fn content(size: u64, piece: u64) -> Content {
-        let plan = TorrentPlan { size: ByteCount(size), piece: ByteCount(piece) };
+        content_of(TorrentKind::V1, size, piece)
+    }
+
+    fn content_of(kind: TorrentKind, size: u64, piece: u64) -> Content {
+        let plan = TorrentPlan { size: ByteCount(size), piece: ByteCount(piece), kind };
         Content::new(&plan, Some("http://10.255.0.1:6969/announce")).expect("a torrent")
     }
 
@@ -141,6 +246,41 @@ mod tests {
             let hash: [u8; 20] = Sha1::digest(&bytes).into();
             assert_eq!(content.metainfo.piece_hash(PieceIndex(piece)), Some(hash));
             assert!(content.matches(piece, 0, &bytes));
+        }
+    }
+
+    /// Both forms have a layer of pieces, or a file of one piece, whose root stands for it.
+    #[test]
+    fn torrents_of_version_2_have_the_tree_of_the_bytes_that_are_served() {
+        for (kind, size) in [TorrentKind::V2, TorrentKind::Hybrid]
+            .into_iter()
+            .flat_map(|kind| [(kind, 200_000), (kind, 40_000)])
+        {
+            let content = content_of(kind, size, 65_536);
+            let torrent = &content.metainfo;
+            assert!(torrent.faults.is_empty() && torrent.has_all_hashes(), "{:?}", torrent.faults);
+            assert_eq!(content.untracked.info_hash, torrent.info_hash);
+            assert!(content.untracked.has_all_hashes());
+            assert_eq!(u64::from(content.piece_count()), size.div_ceil(65_536));
+            let is_hybrid = kind == TorrentKind::Hybrid;
+            assert_eq!(content.info_hashes().len(), if is_hybrid { 2 } else { 1 });
+            for piece in 0..content.piece_count() {
+                let bytes = content.bytes(piece, 0, content.piece_size(piece));
+                let mut digester = torrent.digester(PieceIndex(piece));
+                digester.update(&bytes);
+                let digest = digester.finish();
+                assert_eq!(
+                    (digest, torrent.judge(PieceIndex(piece), &digest)),
+                    (content.digest(PieceIndex(piece)), PieceVerdict::Right)
+                );
+                let mut tree = merkle::Hasher::default();
+                tree.update(&bytes);
+                assert!(
+                    size < 65_536
+                        || torrent.layer_hash(torrent.files[0].pieces_root.expect("a root"), piece)
+                            == tree.node(2)
+                );
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use bittrace_protocol::PieceIndex;
+use bittrace_protocol::metainfo::PieceDigest;
 use bittrace_protocol::session::{Input, Output};
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
@@ -71,19 +72,17 @@ impl Disk {
             stored.wrong.insert(offset, bytes.clone());
         }
         let mut inputs: SmallVec<[Input; 2]> = smallvec![Input::Stored(piece, count)];
-        let size = content.metainfo.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
-        if size.is_some_and(|size| stored.stored >= size) {
-            let right = content.metainfo.piece_hash(piece).filter(|_| stored.wrong.is_empty());
+        let size = content.piece_size(piece.0);
+        if size > 0 && stored.stored >= size {
             // Any other digest says as much of a piece that is wrong.
-            inputs.push(Input::Hashed(piece, right.unwrap_or_default().into()));
+            let digest = if stored.wrong.is_empty() { content.digest(piece) } else { PieceDigest::default() };
+            inputs.push(Input::Hashed(piece, digest));
         }
         inputs
     }
 
     fn block_hashes(&self, content: &Content, piece: PieceIndex, block_length: u32) -> Vec<[u8; 32]> {
-        let size = content.metainfo.geometry.as_ref().and_then(|geometry| geometry.piece_size(piece));
-        let size = size.unwrap_or(0);
-        let mut bytes = content.bytes(piece.0, 0, size).to_vec();
+        let mut bytes = content.bytes(piece.0, 0, content.piece_size(piece.0)).to_vec();
         for (offset, wrong) in self.pieces.get(&piece).into_iter().flat_map(|stored| &stored.wrong) {
             let start = *offset as usize;
             bytes[start..start + wrong.len()].copy_from_slice(wrong);
@@ -106,21 +105,26 @@ mod tests {
     use bittrace_protocol::metainfo::PieceVerdict;
 
     use super::*;
-    use crate::scenario::{ByteCount, TorrentPlan};
+    use crate::scenario::{ByteCount, TorrentKind, TorrentPlan};
 
     #[test]
     fn a_piece_is_right_only_with_all_of_its_bytes() {
-        let plan = TorrentPlan { size: ByteCount(65_536), piece: ByteCount(32_768) };
-        let content = Content::new(&plan, None).expect("a torrent");
+        for kind in [TorrentKind::V1, TorrentKind::V2, TorrentKind::Hybrid] {
+            let plan = TorrentPlan { size: ByteCount(65_536), piece: ByteCount(32_768), kind };
+            check_a_piece(&Content::new(&plan, None).expect("a torrent"));
+        }
+    }
+
+    fn check_a_piece(content: &Content) {
         let piece = PieceIndex(1);
         let digest = |second: Bytes| {
             let mut disk = Disk::default();
             let store = |disk: &mut Disk, offset, bytes: Bytes| {
-                disk.handle(&content, &Output::Store(piece, offset, bytes)).expect("an answer")
+                disk.handle(content, &Output::Store(piece, offset, bytes)).expect("an answer")
             };
             assert_eq!(store(&mut disk, 0, content.bytes(1, 0, 16_384)).len(), 1);
             let inputs = store(&mut disk, 16_384, second);
-            let hashes = disk.handle(&content, &Output::HashBlocks(piece, 16_384)).expect("an answer");
+            let hashes = disk.handle(content, &Output::HashBlocks(piece, 16_384)).expect("an answer");
             match (&inputs[1], &hashes[0]) {
                 (Input::Hashed(_, digest), Input::BlockHashes(_, blocks)) => (*digest, blocks.clone()),
                 other => panic!("{other:?}"),
@@ -132,7 +136,7 @@ mod tests {
         let (good, good_blocks) = digest(right);
         let (bad, bad_blocks) = digest(bytes.into());
         assert_eq!(content.metainfo.judge(piece, &good), PieceVerdict::Right);
-        assert_ne!(good, bad);
+        assert_ne!(content.metainfo.judge(piece, &bad), PieceVerdict::Right);
         assert_eq!(good_blocks[0], bad_blocks[0]);
         assert_ne!(good_blocks[1], bad_blocks[1]);
     }

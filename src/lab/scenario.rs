@@ -70,12 +70,26 @@ pub struct TorrentPlan {
     pub size: ByteCount,
     /// The bytes of every piece but the last.
     pub piece: ByteCount,
+    /// Which versions of the protocol have it.
+    pub kind: TorrentKind,
 }
 
 impl Default for TorrentPlan {
     fn default() -> Self {
-        Self { size: ByteCount(16 << 20), piece: ByteCount(256 << 10) }
+        Self { size: ByteCount(16 << 20), piece: ByteCount(256 << 10), kind: TorrentKind::V1 }
     }
+}
+
+/// Which versions of the protocol have a torrent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TorrentKind {
+    /// Version 1 alone (BEP 3).
+    V1,
+    /// Version 2 alone (BEP 52): pieces are checked by the hash tree of the file.
+    V2,
+    /// Both (BEP 52, "Upgrade Path").
+    Hybrid,
 }
 
 /// The tracker.
@@ -253,6 +267,9 @@ impl Scenario {
         }
         if !(BLOCK..=MOST_PIECE).contains(&piece) || !piece.is_multiple_of(BLOCK) {
             return Err("a piece has 16 KiB to 64 MiB, and whole blocks of 16 KiB".to_owned());
+        }
+        if self.torrent.kind != TorrentKind::V1 && !piece.is_power_of_two() {
+            return Err("a piece of version 2 has a power of two of bytes (BEP 52)".to_owned());
         }
         if self.torrent.size.0.div_ceil(piece) > MOST_PIECES {
             return Err(format!("a torrent has {MOST_PIECES} pieces at the most: take larger pieces"));

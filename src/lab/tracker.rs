@@ -8,13 +8,14 @@ use bittrace_protocol::tracker::http::{Announce, Request, RequestKind, encode_re
 use bittrace_protocol::tracker::udp::{AnnounceRequest, AnnounceResponse, Packet, decode_request};
 use bittrace_protocol::{InfoHash, bencode, compact};
 
-use crate::Scenario;
 use crate::chance::Chance;
+use crate::{Content, Scenario};
 
 /// A tracker of one torrent: who takes part in it. It answers announces; its sockets are its user's.
 #[derive(Debug)]
 pub struct Tracker {
-    torrent: InfoHash,
+    /// What announces may name it by.
+    hashes: Vec<InfoHash>,
     interval: u64,
     numwant: usize,
     /// Whether each peer has everything, by the address at which it can be reached.
@@ -29,17 +30,17 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// The tracker of a scenario, for this torrent. Whom it names is drawn from the seed.
-    pub fn of(scenario: &Scenario, torrent: InfoHash, seed: u64) -> Self {
+    /// The tracker of a scenario, for the torrent of this content. Whom it names is drawn from the seed.
+    pub fn of(scenario: &Scenario, content: &Content, seed: u64) -> Self {
         let plan = &scenario.tracker;
         let secret = Chance::of(seed, "tracker", "connection ids").next();
         let chance = Chance::of(seed, "tracker", "peers");
-        Self { secret, ..Self::new(torrent, plan.interval.0.as_secs(), plan.numwant, chance) }
+        Self { secret, ..Self::new(content.info_hashes(), plan.interval.0.as_secs(), plan.numwant, chance) }
     }
 
-    const fn new(torrent: InfoHash, interval: u64, numwant: usize, chance: Chance) -> Self {
+    const fn new(hashes: Vec<InfoHash>, interval: u64, numwant: usize, chance: Chance) -> Self {
         Self {
-            torrent,
+            hashes,
             interval,
             numwant,
             peers: BTreeMap::new(),
@@ -69,7 +70,7 @@ impl Tracker {
     }
 
     fn announce(&mut self, from: IpAddr, announce: &Announce) -> Result<Vec<u8>, &'static str> {
-        if announce.info_hash != self.torrent {
+        if !self.hashes.contains(&announce.info_hash) {
             return Err("unregistered torrent");
         }
         let port = announce.port.ok_or("a port is missing")?;
@@ -142,7 +143,7 @@ impl Tracker {
         if request.connection_id != self.connection_id(from) {
             return refused("unknown connection id");
         }
-        if request.info_hash != self.torrent {
+        if !self.hashes.contains(&request.info_hash) {
             return refused("unregistered torrent");
         }
         // A negative number is the tracker's choice.
@@ -175,7 +176,7 @@ mod tests {
     use super::*;
 
     fn tracker() -> Tracker {
-        Tracker::new(InfoHash([b'x'; 20]), 1800, 2, Chance::of(1, "tracker", "peers"))
+        Tracker::new(vec![InfoHash([b'x'; 20])], 1800, 2, Chance::of(1, "tracker", "peers"))
     }
 
     fn announce(tracker: &mut Tracker, host: u8, rest: &str) -> String {

@@ -127,7 +127,7 @@ impl<'a> World<'a> {
         let content = Content::new(&scenario.torrent, announce.as_deref())
             .map_err(|error| LabError::Unfit(format!("the torrent: {error}")))?;
         let start = START;
-        let mut tracker = Tracker::of(scenario, content.metainfo.info_hash, seed);
+        let mut tracker = Tracker::of(scenario, &content, seed);
         let hosts = host::all(scenario, seed, start, &options.profiles)?;
         if let Some(named) = &scenario.tracker.poison {
             let named = Hosts(named.clone());
@@ -160,7 +160,7 @@ impl<'a> World<'a> {
             most_window: window_under_loss(scenario.link.loss, scenario.link.mtu),
             most_queue: scenario.link.queue.0,
             recording,
-            measures: Measures::new(content.metainfo.piece_count(), hosts.len(), scenario.peers.len()),
+            measures: Measures::new(content.piece_count() as usize, hosts.len(), scenario.peers.len()),
             script: Script::new(scenario),
             content,
             stop: scenario.stop.when,

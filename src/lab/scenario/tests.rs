@@ -59,6 +59,11 @@ fn what_is_wrong_is_said_with_its_line() {
         error("[[peers]]\nname = \"a\"\n[[peers]]\nname = \"a\"\n"),
         "two groups of peers are called a"
     );
+    assert_eq!(
+        error("[torrent]\npiece = \"48 KiB\"\nkind = \"hybrid\"\n[[peers]]\n"),
+        "a piece of version 2 has a power of two of bytes (BEP 52)"
+    );
+    assert!(error("[torrent]\nkind = \"v3\"\n[[peers]]\n").starts_with("line 2: unknown variant `v3`"));
     assert!(error("[torrent]\npiece = \"20 kB\"\n[[peers]]\n").starts_with("a piece has 16 KiB"));
 }
 

@@ -321,14 +321,14 @@ impl Host {
             PickerPlan::Rarest => {}
             PickerPlan::InOrder => config.profile.piece_order = PieceOrder::InOrder,
             PickerPlan::Random => {
-                let mut order: Vec<_> = (0..content.metainfo.piece_count() as u32).map(PieceIndex).collect();
+                let mut order: Vec<_> = (0..content.piece_count()).map(PieceIndex).collect();
                 let count = order.len();
                 self.settings.picker_seed.choose(&mut order, count);
                 config.schedule.pieces = order;
             }
         }
         let pieces = match self.role {
-            Role::Seed => 0..content.metainfo.piece_count() as u32,
+            Role::Seed => 0..content.piece_count(),
             Role::Leecher => 0..0,
         };
         let pieces = pieces.map(PieceIndex);
@@ -341,7 +341,7 @@ impl Host {
             node = node.with_dht(self.dht_node(contacts, begins), begins);
         }
         if self.calls_out {
-            node = node.with_lsd(Beacon::new(PORT, vec![content.metainfo.info_hash], &secret));
+            node = node.with_lsd(Beacon::new(PORT, content.info_hashes(), &secret));
             let own = Interface { id: INTERFACE, address: self.address.ip(), prefix: LOCAL_NETWORK };
             node.handle(begins, node::Input::Interfaces(vec![own]));
         }

@@ -164,7 +164,7 @@ impl World<'_> {
             Event::PieceDone { index, .. } => {
                 self.measures.pieces_done += 1;
                 self.measures.copies.add(number, *index);
-                let total = self.content.metainfo.piece_count();
+                let total = self.content.piece_count() as usize;
                 let host = &mut self.hosts[number as usize];
                 host.pieces += 1;
                 while host.tenths.len() < 10 && host.pieces as usize * 10 >= total * (host.tenths.len() + 1) {

@@ -167,7 +167,7 @@ impl World<'_> {
         // Peer exchange is an extension (BEP 10).
         let reserved = if kind == Stranger::PexPoisoner { [0, 0, 0, 0, 0, 0x10, 0, 0] } else { [0; 8] };
         let handshake = Handshake { reserved, info_hash: metainfo.info_hash, peer_id: PeerId(peer_id) };
-        let pieces = metainfo.piece_count();
+        let pieces = self.content.piece_count() as usize;
         let claims = match kind {
             Stranger::Sybil => vec![wire::Message::Interested],
             Stranger::BitfieldFlipper => {

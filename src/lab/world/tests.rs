@@ -286,3 +286,27 @@ fn what_a_network_loses_doubles_and_reorders_arrives_over_utp_nonetheless() {
     assert!(run.messages.content >= 2 << 20, "{:?}", run.messages);
     assert!(run.interest.iter().sum::<u64>() > 0 || run.seconds < 10.0);
 }
+
+/// With version 1 a piece of several peers fails as a whole; with version 2 the leaves of its tree name who sent what is wrong.
+#[test]
+fn swarms_share_torrents_of_each_version_and_ban_who_lies() {
+    for kind in ["v1", "v2", "hybrid"] {
+        let text = format!(
+            "torrent = {{ size = '2 MB', piece = '64 KiB', kind = '{kind}' }}
+            [[peers]]
+            role = 'seed'
+            up = '100 kB/s'
+            [[peers]]
+            count = 4
+            [[peers]]
+            name = 'liar'
+            role = 'seed'
+            behaviour = 'liar'"
+        );
+        let run = run(&text, WorldOptions::default());
+        for host in run.hosts.iter().filter(|host| host.role == crate::scenario::Role::Leecher) {
+            assert!(host.done_at.is_some() && host.downloaded >= 2_000_000, "{kind}: {host:?}");
+        }
+        assert!(run.bans[2] > 0 && run.bans[0] == 0, "{kind}: {:?}", run.bans);
+    }
+}

@@ -21,10 +21,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow, bail};
 use bittrace_lab::scenario::{
     Action, Behaviour, ByteRate, Client, EncryptionPlan, Hosts, PeerGroup, PickerPlan, SpanRange,
-    TrackerKind, TransportPlan,
+    TorrentKind, TrackerKind, TransportPlan,
 };
 use bittrace_lab::{Content, HostReport, Run, Scenario, Summary, Tracker, World, WorldOptions};
-use bittrace_protocol::PieceIndex;
 use bittrace_trace::units::counted;
 use bittrace_trace::{Dissected, HostName, LocalChoice, Trace, TraceOptions};
 
@@ -180,7 +179,7 @@ impl Plan<'_> {
             };
             anyhow!("{}:{TRACKER_PORT}: the tracker cannot listen: {error}{hint}", network.address(0))
         })?;
-        let mut answering = Tracker::of(&self.played, content.metainfo.info_hash, self.seed);
+        let mut answering = Tracker::of(&self.played, &content, self.seed);
         if let Some(named) = &self.played.tracker.poison {
             let named = Hosts(named.clone());
             let victims = hosts.iter().filter(|host| named.has(&host.plan.name));
@@ -318,10 +317,8 @@ impl Files {
         let files = Self { torrent: folder.join("lab.torrent"), content: folder.join("content") };
         fs::write(&files.torrent, &content.torrent)?;
         let mut file = BufWriter::new(fs::File::create(&files.content)?);
-        let sizes = content.metainfo.placement();
-        for piece in 0..content.metainfo.piece_count() as u32 {
-            let size = sizes.and_then(|all| all.piece_size(PieceIndex(piece)));
-            file.write_all(&content.bytes(piece, 0, size.unwrap_or(0)))?;
+        for piece in 0..content.piece_count() {
+            file.write_all(&content.bytes(piece, 0, content.piece_size(piece)))?;
         }
         file.flush()?;
         Ok(files)
@@ -441,6 +438,13 @@ fn check(scenario: &Scenario, loopback: bool) -> Result<()> {
     }
     for group in &scenario.peers {
         let name = &group.name;
+        let reads_v2 = matches!(group.client, Client::Ours | Client::Qbittorrent | Client::Libtorrent);
+        if scenario.torrent.kind == TorrentKind::V2 && !reads_v2 {
+            bail!(
+                "peers {name}: {} reads no torrents of version 2 alone: take torrent.kind = \"hybrid\"",
+                group.client.name()
+            );
+        }
         match &group.behaviour {
             Behaviour::Ours => {}
             Behaviour::Like(_) if group.client == Client::Ours => {}

@@ -67,7 +67,7 @@ impl Host {
             client,
             number,
             address: network.address(number),
-            disk: DiskProgress::new(folder.join(CONTENT).join(name), content.metainfo.piece_count()),
+            disk: DiskProgress::new(folder.join(CONTENT).join(name), content.piece_count() as usize),
             folder,
             plan,
             process: None,
@@ -364,13 +364,13 @@ const STRETCH: Duration = Duration::from_secs(5);
 #[cfg(test)]
 mod tests {
     use bittrace_lab::scenario::ByteCount;
-    use bittrace_lab::scenario::TorrentPlan;
+    use bittrace_lab::scenario::{TorrentKind, TorrentPlan};
 
     use super::*;
 
     #[test]
     fn pieces_on_disk_are_found_under_either_name_and_wrong_ones_are_not() {
-        let plan = TorrentPlan { size: ByteCount(150_000), piece: ByteCount(65_536) };
+        let plan = TorrentPlan { size: ByteCount(150_000), piece: ByteCount(65_536), kind: TorrentKind::V1 };
         let content = Content::new(&plan, None).expect("a torrent");
         let folder = tempfile::tempdir().expect("a folder");
         let file = folder.path().join("lab.bin");

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 
 use bittrace_lab::scenario::Role;
 use bittrace_lab::{Content, MessageTotals, Sample, Samples};
+use bittrace_protocol::Timestamp;
 use bittrace_protocol::wire::Message;
-use bittrace_protocol::{PieceIndex, Timestamp};
 use bittrace_trace::{Body, MseBody, PeerWireBody, Protocol, Record};
 
 /// What was seen of a host.
@@ -78,8 +78,9 @@ pub(super) struct Ledger<'a> {
 impl<'a> Ledger<'a> {
     /// A ledger in which nothing was seen, of hosts at these addresses.
     pub(super) fn new(content: &'a Content, start: Timestamp, hosts: &[Place], moments: Vec<Moment>) -> Self {
-        let pieces = content.metainfo.piece_count();
-        let per_piece: Vec<u32> = (0..pieces).map(|piece| blocks_of(content, piece)).collect();
+        let pieces = content.piece_count() as usize;
+        let blocks_of = |piece| u64::from(content.piece_size(piece)).div_ceil(BLOCK) as u32;
+        let per_piece: Vec<u32> = (0..content.piece_count()).map(blocks_of).collect();
         let blocks = content.metainfo.total().div_ceil(BLOCK) as usize;
         let seen = |role: Role| match role {
             Role::Seed => Seen::default(),
@@ -203,11 +204,6 @@ impl<'a> Ledger<'a> {
             });
         }
     }
-}
-
-fn blocks_of(content: &Content, piece: usize) -> u32 {
-    let size = content.metainfo.placement().and_then(|all| all.piece_size(PieceIndex(piece as u32)));
-    u64::from(size.unwrap_or(0)).div_ceil(BLOCK) as u32
 }
 
 /// What a request asks for in all clients of today (BEP 3).
