@@ -81,17 +81,7 @@ impl Alone {
 }
 
 /// The rates of the flash crowd of Bharambe and others, with less content: about half a minute.
-const FLASH_CROWD: &str = "
-torrent = { size = '4 MiB', piece = '64 KiB' }
-[[peers]]
-role = 'seed'
-up = '750 kB/s'
-[[peers]]
-count = 8
-up = '50 kB/s'
-down = '187.5 kB/s'
-arrive = 'uniform 1 s'
-";
+const FLASH_CROWD: &str = include_str!("../examples/lab/agreement.toml");
 
 #[test]
 #[ignore = "times are true on a machine that has nothing else to do: run it alone"]
@@ -119,6 +109,12 @@ fn a_flash_crowd_of_ours_finishes_and_its_capture_is_whole() {
     // What is less than the least that is possible is measured wrongly.
     assert!(object["last_seconds"].as_f64() > object["bound_seconds"].as_f64(), "{object:#}");
     assert_eq!(object["packets_lost"], 0);
+    // The run and the simulation stand side by side, tenth by tenth.
+    for of in [leechers, &leechers["simulated"]] {
+        let tenths: Vec<f64> = serde_json::from_value(of["tenths_seconds"].clone()).expect("tenths");
+        assert!(tenths.len() == 10 && tenths.is_sorted(), "{tenths:?}");
+        assert!(of["first_block_seconds"].as_f64().is_some_and(|first| first < tenths[9]), "{of:#}");
+    }
     alone.assert_nothing_is_left(folder.path());
 
     // The capture has every host by its name, and segments as they were.
@@ -132,7 +128,7 @@ fn a_flash_crowd_of_ours_finishes_and_its_capture_is_whole() {
     let names: Vec<String> = capture.hosts().iter().flat_map(|host| host.names.clone()).collect();
     assert_eq!(names.len(), 10);
     assert_eq!(names[..3], ["tracker", "seed-1", "leecher-1"]);
-    assert!(capture.comments()[0].contains("size = '4 MiB'"), "{:?}", capture.comments());
+    assert!(capture.comments()[0].contains("size = \"4 MiB\""), "{:?}", capture.comments());
     let analyze =
         ["analyze", "net.pcapng", "--local", "none", "--torrent", "net.torrent", "--format", "json"];
     let (code, read, errors) = command::run(&mut command::bittrace(BITTRACE, folder.path(), &analyze));

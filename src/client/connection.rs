@@ -18,10 +18,11 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::clock::Clock;
 use crate::event::DriverEvent;
 use crate::gauge::MemoryBudget;
-use crate::os::is_connecting;
+use crate::os::{is_connecting, limit_unsent};
 use crate::pool::Pool;
 use crate::record::{Tap, TappedConnection};
 use crate::tls::TlsSetup;
+use crate::unsent::UnsentLimit;
 
 /// What all connections share.
 #[derive(Debug, Clone)]
@@ -256,9 +257,11 @@ impl Network {
     ) {
         let (mut waiting, mut behind) = (Vec::new(), Vec::new());
         let mut leave_by = None;
+        let mut unsent = UnsentLimit::new(self.clock.now());
+        limit_unsent(socket, unsent.bytes());
         while !waiting.is_empty() || said.recv_many(&mut waiting, MOST_AT_ONCE).await > 0 {
             let written = {
-                let mut writing = pin!(write_all(self, stream, socket, line, &mut waiting));
+                let mut writing = pin!(write_all(self, stream, socket, line, &mut unsent, &mut waiting));
                 loop {
                     tokio::select! {
                         biased;
@@ -296,6 +299,7 @@ async fn write_all(
     stream: SessionStreamId,
     socket: &TcpStream,
     line: &TappedConnection,
+    unsent: &mut UnsentLimit,
     waiting: &mut Vec<Bytes>,
 ) -> io::Result<()> {
     let mut first = 0;
@@ -312,6 +316,9 @@ async fn write_all(
             Err(error) => return Err(error),
         };
         let at = network.clock.now();
+        if let Some(most) = unsent.took(at, written) {
+            limit_unsent(socket, most);
+        }
         let mut left = written;
         while left > 0 {
             let bytes = &mut waiting[first];

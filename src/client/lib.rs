@@ -65,6 +65,7 @@ mod tls;
 mod torrent_source;
 mod trackers;
 mod udp;
+mod unsent;
 mod verify;
 
 pub use download::{Download, DownloadReport, Outcome};

@@ -21,14 +21,14 @@ use macos as kernel;
 #[cfg(unix)]
 pub(crate) use unix::{
     Directory, address_to_hear, append_to, check_path, create_recording, is_connecting, is_hole,
-    is_missing_family, link_count, make_executable, prepare_to_listen, prepare_to_share, read_exact_at,
-    set_fragments, sync_content, write_all_at, write_vectored_at,
+    is_missing_family, limit_unsent, link_count, make_executable, prepare_to_listen, prepare_to_share,
+    read_exact_at, set_fragments, sync_content, write_all_at, write_vectored_at,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
     Directory, address_to_hear, append_to, check_path, create_recording, is_connecting, is_hole,
-    is_missing_family, link_count, make_executable, prepare_to_listen, prepare_to_share, read_exact_at,
-    set_fragments, sync_content, write_all_at, write_vectored_at,
+    is_missing_family, limit_unsent, link_count, make_executable, prepare_to_listen, prepare_to_share,
+    read_exact_at, set_fragments, sync_content, write_all_at, write_vectored_at,
 };
 
 /// What is found at a path.

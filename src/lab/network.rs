@@ -132,7 +132,8 @@ impl End {
     pub(crate) fn take_delivered(&mut self) -> Option<Parts> {
         let parts = self.under_way.pop_front()?;
         self.coming -= 1;
-        if self.under_way.is_empty() && self.under_way.capacity() > KEPT {
+        // Most ends say little most of the time: room that is kept would be most of their memory.
+        if self.under_way.is_empty() {
             self.under_way = VecDeque::new();
         }
         Some(parts)
@@ -175,7 +176,7 @@ impl End {
         if self.waiting.is_empty() || self.credit > 0 {
             self.credit = 0;
         }
-        if self.waiting.is_empty() && self.waiting.capacity() > KEPT {
+        if self.waiting.is_empty() {
             self.waiting = VecDeque::new();
         }
         parts
@@ -308,9 +309,6 @@ impl Connection {
         &self.ends[side as usize]
     }
 }
-
-/// Room for so many bursts is kept at an end that has none: most ends say little most of the time.
-const KEPT: usize = 4;
 
 /// A window of TCP at first: common systems announce so much.
 const FIRST_WINDOW: f64 = 64.0 * 1024.0;

@@ -72,6 +72,8 @@ pub struct GroupSummary {
     pub took: Option<Quantiles>,
     /// The most time from the arrival of a host to its first block; `None` where one that came got none.
     pub first_block: Option<f64>,
+    /// How long each tenth of the pieces took, from the arrival of the hosts that have so many: the middle of them.
+    pub tenths: Vec<f64>,
     /// Bytes of blocks that its hosts gave.
     pub uploaded: u64,
     /// Bytes of blocks that its hosts took.
@@ -110,6 +112,7 @@ impl GroupSummary {
             done: hosts().filter(|host| host.done_at.is_some()).count(),
             took: Quantiles::of(hosts().filter_map(HostReport::took)),
             first_block: first_block(hosts()),
+            tenths: tenths(hosts),
             uploaded: hosts().map(|host| host.uploaded).sum(),
             downloaded: hosts().map(|host| host.downloaded).sum(),
             used: used(hosts()),
@@ -230,6 +233,15 @@ fn first_block<'a>(hosts: impl Iterator<Item = &'a HostReport>) -> Option<f64> {
     waited?.into_iter().max_by(f64::total_cmp)
 }
 
+/// How long each tenth of the pieces took from arrival: the middle of the hosts that have so many, up to the last that any has.
+fn tenths<'a, I: Iterator<Item = &'a HostReport>>(hosts: impl Fn() -> I) -> Vec<f64> {
+    let middle = |tenth: usize| {
+        let took = hosts().filter_map(|host| Some(host.tenths.get(tenth)? - host.arrived_at?));
+        Quantiles::of(took).map(|took| took.median)
+    };
+    (0..10).map_while(middle).collect()
+}
+
 /// Bytes that left on links up, of those that could have; `None` where no link has a limit.
 fn used<'a>(hosts: impl Iterator<Item = &'a HostReport>) -> Option<f64> {
     let (sent, capacity) = hosts
@@ -285,6 +297,16 @@ mod tests {
             assert!(rule(&name).is_ok(), "{name}");
         }
         assert!(rule("took").is_err() && rule("leecher.bound").is_err());
+    }
+
+    #[test]
+    fn tenths_of_the_pieces_come_one_after_the_other_up_to_the_file() {
+        let summary = summary_of(SMALL);
+        let [seeds, leechers] = &summary.groups[..] else { panic!("{:?}", summary.groups) };
+        assert!(seeds.tenths.is_empty(), "{:?}", seeds.tenths);
+        let tenths = &leechers.tenths;
+        assert!(tenths.len() == 10 && tenths.is_sorted() && tenths[0] < tenths[9], "{tenths:?}");
+        assert_eq!(leechers.took.map(|took| took.median), tenths.last().copied());
     }
 
     #[test]

@@ -44,12 +44,14 @@ mod describe;
 mod disconnect;
 mod download;
 mod encryption;
+mod exchange;
 mod handshake;
 mod hash_serving;
 mod have_schedule;
 mod holepunch;
 mod http_proxy;
 mod io;
+mod known;
 mod layer_fetch;
 mod leaf_check;
 mod memory_disk;
@@ -163,6 +165,7 @@ impl Session {
             Input::OverUtp(stream) => {
                 if let Some(peer) = self.peers.get_mut(stream) {
                     peer.over_utp = true;
+                    self.core.note_exchanged(peer);
                 }
             }
             Input::Closed(stream, reason) => match self.peers.remove(stream) {
@@ -302,7 +305,8 @@ impl Session {
             true => (1, 1),
             false => (core.config.max_peers, core.config.max_half_open),
         };
-        if core.has_all_wanted() || core.swarm.is_quiet(now) || self.peers.len() >= most {
+        // Asked in this order, as this follows every input: most sessions have all the peers that they may have.
+        if self.peers.len() >= most || core.has_all_wanted() || core.swarm.is_quiet(now) {
             return;
         }
         let connected = self.peers.len() - self.peers.connecting().len();

@@ -23,3 +23,7 @@ pub(super) fn sync_content(file: &File) -> io::Result<()> {
 /// Whether what a socket sends may be cut on its way. Here it never may: quinn-udp forbids it, and what would allow it again is
 /// not safe.
 pub(super) const fn set_fragments(_: BorrowedFd<'_>, _: Fragment) {}
+
+/// Has a socket take no more than so many bytes before those that it took have left. Here it takes what its buffer holds: the option of this name only says when a
+/// socket can be written to, and not how much one write may leave there.
+pub(super) const fn limit_unsent(_: BorrowedFd<'_>, _: u32) {}

@@ -258,6 +258,11 @@ pub(crate) fn set_fragments(socket: &impl AsFd, fragments: Fragment) {
     kernel::set_fragments(socket.as_fd(), fragments);
 }
 
+/// Has a socket of TCP take no more than so many bytes before those that it took have left, where the system can.
+pub(crate) fn limit_unsent(socket: &impl AsFd, most: u32) {
+    kernel::limit_unsent(socket.as_fd(), most);
+}
+
 /// Where a socket is bound that is to hear a group. Bound to the group itself, it hears nothing else.
 pub(crate) const fn address_to_hear(group: SocketAddr) -> SocketAddr {
     match group {

@@ -15,7 +15,7 @@ use bittrace_protocol::utp::Fragment;
 use same_file::Handle;
 use socket2::Socket;
 use tempfile::TempPath;
-use tokio::net::UdpSocket;
+use tokio::net::{TcpStream, UdpSocket};
 use winapi_util::file::information;
 
 use crate::names::windows_path_fault;
@@ -266,6 +266,9 @@ pub(crate) fn prepare_to_share(socket: &Socket) -> io::Result<()> {
 /// Whether what a socket of the UDP port sends may be cut on its way. Here it never may: quinn-udp forbids it, and what would allow it
 /// again is not safe.
 pub(crate) const fn set_fragments(_: &UdpSocket, _: Fragment) {}
+
+/// Has a socket of TCP take no more than so many bytes before those that it took have left. Here it takes what its buffer holds: there is no such option.
+pub(crate) const fn limit_unsent(_: &TcpStream, _: u32) {}
 
 /// Where a socket is bound that is to hear a group: this system binds no socket to a group.
 pub(crate) const fn address_to_hear(group: SocketAddr) -> SocketAddr {

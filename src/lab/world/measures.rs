@@ -345,8 +345,7 @@ impl World<'_> {
     fn stall_reason(&self, number: HostId) -> StallReason {
         let host = &self.hosts[number as usize];
         let Some(node) = &host.node else { return StallReason::NoPeer };
-        let peers = node.session().peers(self.now + host.clock).filter(|peer| peer.open);
-        let reasons = peers.map(|peer| match (peer.am_interested, peer.peer_choking) {
+        let reasons = node.session().chokes().map(|interested_and_choked| match interested_and_choked {
             (true, false) => StallReason::Waiting,
             (true, true) => StallReason::Choked,
             (false, _) => StallReason::NoInterest,

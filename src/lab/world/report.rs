@@ -60,7 +60,7 @@ pub struct HostReport {
     pub role: Role,
     /// When it came, in seconds since the start; `None` where it did not.
     pub arrived_at: Option<f64>,
-    /// When the first bytes of a block came to it; `None` where none came, and of a real client.
+    /// When the first bytes of a block came to it; `None` where none came.
     pub first_block_at: Option<f64>,
     /// When it had the file, where it had not at first.
     pub done_at: Option<f64>,

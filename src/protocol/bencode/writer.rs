@@ -17,13 +17,21 @@ impl Writer {
     /// Writes an integer: any type of up to 64 bits.
     pub fn integer(&mut self, number: impl Into<i128>) {
         let number: i128 = number.into();
-        self.out.extend_from_slice(format!("i{number}e").as_bytes());
+        self.out.push(b'i');
+        if number < 0 {
+            self.out.push(b'-');
+        }
+        match u64::try_from(number.unsigned_abs()) {
+            Ok(small) => self.decimal(small),
+            Err(_) => self.out.extend_from_slice(number.unsigned_abs().to_string().as_bytes()),
+        }
+        self.out.push(b'e');
     }
 
     /// Writes a string: its length in decimal, a colon, its bytes.
     pub fn bytes(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
-        self.out.extend_from_slice(bytes.len().to_string().as_bytes());
+        self.decimal(bytes.len() as u64);
         self.out.push(b':');
         self.out.extend_from_slice(bytes);
     }
@@ -61,11 +69,32 @@ impl Writer {
         self.out.push(b'e');
     }
 
+    /// Writes a number in decimal, without memory of its own.
+    fn decimal(&mut self, mut number: u64) {
+        let mut digits = [0; MOST_DIGITS];
+        let mut first = MOST_DIGITS;
+        loop {
+            first -= 1;
+            digits[first] = b'0' + (number % 10) as u8;
+            number /= 10;
+            if number == 0 {
+                break;
+            }
+        }
+        self.out.extend_from_slice(&digits[first..]);
+    }
+
     /// All that was written.
     pub fn into_bytes(self) -> Vec<u8> {
         self.out
     }
 }
+
+/// Most messages fit into so many bytes, or into twice as many.
+const FIRST_ROOM: usize = 128;
+
+/// The digits of the greatest number of 64 bits.
+const MOST_DIGITS: usize = 20;
 
 /// Writes the entries of one dictionary, in the order of the calls. BEP 3 wants them sorted by key, as bytes; the
 /// writer does not sort, since some clients do not either.
@@ -145,7 +174,7 @@ impl DictionaryWriter<'_> {
 /// assert_eq!(bytes, b"d8:msg_typei0e5:peersl8:10.0.0.2ee");
 /// ```
 pub fn dictionary(entries: impl FnOnce(&mut DictionaryWriter<'_>)) -> Vec<u8> {
-    let mut writer = Writer::default();
+    let mut writer = Writer { out: Vec::with_capacity(FIRST_ROOM) };
     writer.dictionary(entries);
     writer.into_bytes()
 }

@@ -106,12 +106,12 @@ mod tests {
     fn a_flood_of_announces_has_a_bound_and_the_nearest_stay() {
         let mut store = PeerStore::default();
         let flooder = peer(1);
-        for number in (1..=100_000).rev() {
+        for number in (1..=10_000).rev() {
             store.keep(Timestamp::EPOCH, OWN, torrent(number), flooder);
         }
         assert_eq!(store.torrents.len(), MAX_TORRENTS);
         assert!(store.torrents.keys().eq((1..=2_000).map(torrent).collect::<Vec<_>>().iter()));
-        for number in 0..MAX_TORRENTS as u32 {
+        for number in 0..30 {
             for other in 0..600 {
                 store.keep(Timestamp::EPOCH, OWN, torrent(number % 3 + 1), peer(number * 7 + other));
             }

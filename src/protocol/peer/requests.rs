@@ -37,8 +37,6 @@ pub(super) enum RequestEnd {
 #[derive(Debug)]
 pub(super) struct BlockRequests {
     open: HashMap<Block, OpenRequest, RandomState>,
-    /// The requests for blocks that are in `open` already, in the order in which they were sent.
-    repeated: HashMap<Block, VecDeque<SentMessage>, RandomState>,
     /// How many requests are outstanding, repeated ones included.
     outstanding: usize,
     /// How many chokes may have ended requests. Requests sent before the last of them are doubtful.
@@ -47,16 +45,24 @@ pub(super) struct BlockRequests {
     ended: VecDeque<(Block, RequestEnd)>,
     /// How many requests ended before the first in `ended`.
     forgotten: u64,
-    /// The number of the last request in `ended` for each block, all that ever ended counted from 0. Only made when it is
-    /// needed, which is rare.
-    index: HashMap<Block, u64, RandomState>,
-    /// The number of the first request that is not in the index.
-    unindexed: u64,
+    /// What is only needed where requests are repeated, or answered though none is outstanding.
+    rare: Option<Box<RareRequests>>,
     /// The requests that were cancelled and are still to be answered, with the time of the cancel.
     cancelled: VecDeque<(Timestamp, Block)>,
     /// Whether there were more outstanding requests than can be remembered.
     overflowed: bool,
     capacity: RequestCapacity,
+}
+
+/// What few connections need of their requests.
+#[derive(Debug, Default)]
+struct RareRequests {
+    /// The requests for blocks that are open already, in the order in which they were sent.
+    repeated: HashMap<Block, VecDeque<SentMessage>, RandomState>,
+    /// The number of the last request that ended and is remembered for each block, all that ever ended counted from 0.
+    index: HashMap<Block, u64, RandomState>,
+    /// The number of the first request that is not in the index.
+    unindexed: u64,
 }
 
 /// How many requests one side of a connection may have in memory.
@@ -88,13 +94,11 @@ impl BlockRequests {
     pub(super) fn new(capacity: RequestCapacity) -> Self {
         Self {
             open: HashMap::default(),
-            repeated: HashMap::default(),
             outstanding: 0,
             chokes: 0,
             ended: VecDeque::new(),
             forgotten: 0,
-            index: HashMap::default(),
-            unindexed: 0,
+            rare: None,
             cancelled: VecDeque::new(),
             overflowed: false,
             capacity,
@@ -134,11 +138,14 @@ impl BlockRequests {
             return false;
         }
         if self.open.len() >= self.capacity.outstanding {
-            let (open, repeated, chokes) = (&mut self.open, &mut self.repeated, self.chokes);
+            let (open, rare, chokes) = (&mut self.open, &mut self.rare, self.chokes);
             open.retain(|block, request| {
                 let keep = request.chokes == chokes;
-                if request.repeated && !keep {
-                    repeated.remove(block);
+                if request.repeated
+                    && !keep
+                    && let Some(rare) = rare
+                {
+                    rare.repeated.remove(block);
                 }
                 keep
             });
@@ -152,8 +159,10 @@ impl BlockRequests {
             }
             // The first request ended, as far as is known.
             Entry::Occupied(mut place) if place.get().chokes != self.chokes => {
-                if place.insert(request).repeated {
-                    self.repeated.remove(&block);
+                if place.insert(request).repeated
+                    && let Some(rare) = &mut self.rare
+                {
+                    rare.repeated.remove(&block);
                 }
                 true
             }
@@ -161,7 +170,8 @@ impl BlockRequests {
                 let first = place.get_mut();
                 first.cancelled = false;
                 first.repeated = true;
-                self.repeated.entry(block).or_default().push_back(sent);
+                let rare = self.rare.get_or_insert_default();
+                rare.repeated.entry(block).or_default().push_back(sent);
                 false
             }
         }
@@ -177,11 +187,12 @@ impl BlockRequests {
         }
         let mut next = None;
         if request.repeated
-            && let Some(repeats) = self.repeated.get_mut(&block)
+            && let Some(rare) = &mut self.rare
+            && let Some(repeats) = rare.repeated.get_mut(&block)
         {
             next = repeats.pop_front();
             if repeats.is_empty() {
-                self.repeated.remove(&block);
+                rare.repeated.remove(&block);
                 request.repeated = false;
             }
         }
@@ -210,7 +221,9 @@ impl BlockRequests {
         self.doubt(block);
         if answered == Some(false) {
             self.open.remove(&block);
-            self.repeated.remove(&block);
+            if let Some(rare) = &mut self.rare {
+                rare.repeated.remove(&block);
+            }
             self.note_end(block, RequestEnd::Cancelled);
         }
         true
@@ -221,7 +234,8 @@ impl BlockRequests {
     pub(super) fn doubt(&mut self, block: Block) {
         let current = self.open.get_mut(&block).filter(|request| request.chokes == self.chokes);
         let Some(request) = current else { return };
-        let repeats = if request.repeated { self.repeated.get(&block).map_or(0, VecDeque::len) } else { 0 };
+        let rare = self.rare.as_ref().filter(|_| request.repeated);
+        let repeats = rare.and_then(|rare| rare.repeated.get(&block)).map_or(0, VecDeque::len);
         self.outstanding -= 1 + repeats;
         request.chokes = self.chokes.wrapping_sub(1);
     }
@@ -253,14 +267,16 @@ impl BlockRequests {
         for block in all {
             self.note_end(block, RequestEnd::Choked);
         }
-        self.repeated.clear();
+        if let Some(rare) = &mut self.rare {
+            rare.repeated.clear();
+        }
         self.outstanding = 0;
         self.release_memory();
     }
 
-    /// Gives back the memory of many requests once none is outstanding: most connections of a client carry blocks for a while only.
+    /// Gives back the memory of requests once none is outstanding: most connections of a client carry blocks for a while only.
     fn release_memory(&mut self) {
-        if self.open.is_empty() && self.open.capacity() > KEPT {
+        if self.open.is_empty() {
             self.open.shrink_to_fit();
         }
     }
@@ -274,16 +290,17 @@ impl BlockRequests {
 
     /// How the last request for a block ended that is not outstanding any more.
     pub(super) fn last_end(&mut self, block: Block) -> Option<RequestEnd> {
-        self.unindexed = self.unindexed.max(self.forgotten);
-        for (block, _) in self.ended.range((self.unindexed - self.forgotten) as usize..) {
-            self.index.insert(*block, self.unindexed);
-            self.unindexed += 1;
+        let rare = self.rare.get_or_insert_default();
+        rare.unindexed = rare.unindexed.max(self.forgotten);
+        for (block, _) in self.ended.range((rare.unindexed - self.forgotten) as usize..) {
+            rare.index.insert(*block, rare.unindexed);
+            rare.unindexed += 1;
         }
-        if self.index.len() > 2 * self.capacity.ended {
+        if rare.index.len() > 2 * self.capacity.ended {
             let first = self.forgotten;
-            self.index.retain(|_, number| *number >= first);
+            rare.index.retain(|_, number| *number >= first);
         }
-        let place = self.index.get(&block)?.checked_sub(self.forgotten)?;
+        let place = rare.index.get(&block)?.checked_sub(self.forgotten)?;
         self.ended.get(place as usize).map(|(_, by)| *by)
     }
 
@@ -296,13 +313,13 @@ impl BlockRequests {
 
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
-        let repeats: usize = self.repeated.values().map(VecDeque::len).sum();
-        self.open.len() + repeats + self.ended.len() + self.index.len() + self.cancelled.len()
+        let rare = self
+            .rare
+            .as_ref()
+            .map_or(0, |rare| rare.repeated.values().map(VecDeque::len).sum::<usize>() + rare.index.len());
+        self.open.len() + rare + self.ended.len() + self.cancelled.len()
     }
 }
-
-/// Room for so many requests is kept when none is outstanding.
-const KEPT: usize = 16;
 
 /// Requests of another kind: for pieces of metadata (BEP 9), or hashes (BEP 52).
 #[derive(Debug)]

@@ -29,7 +29,7 @@ pub struct SideState {
     /// The pieces it has, where it is known how many the torrent has.
     pub(super) pieces: Option<PieceSet>,
     /// What it says of its pieces, while it is not known how many the torrent has but will be; `pieces` is empty until then.
-    early_pieces: Option<EarlyPieces>,
+    early_pieces: Option<Box<EarlyPieces>>,
     pub(super) allowed_fast: BTreeSet<PieceIndex>,
     pub(super) suggested: Vec<PieceIndex>,
     pub(super) requests: BlockRequests,
@@ -37,6 +37,9 @@ pub struct SideState {
     pub(super) hash_requests: OtherRequests<HashRange>,
     /// The extensions that it wants to receive, by the ids it gave them.
     extensions: Vec<(u8, Extension)>,
+    /// Of these, the ids that each message of peer exchange asks for of many peers.
+    pex_id: Option<u8>,
+    holepunch_id: Option<u8>,
     pub(super) reqq: Option<u32>,
     pub(super) metadata_size: Option<u64>,
     pub(super) upload_only: bool,
@@ -79,6 +82,8 @@ impl SideState {
             metadata_requests: OtherRequests::new(),
             hash_requests: OtherRequests::new(),
             extensions: Vec::new(),
+            pex_id: None,
+            holepunch_id: None,
             reqq: None,
             metadata_size: None,
             upload_only: false,
@@ -164,6 +169,14 @@ impl SideState {
 
     /// The id under which it receives messages of an extension (BEP 10); `None` where it does not.
     pub fn extension_id(&self, extension: &Extension) -> Option<u8> {
+        match extension {
+            Extension::Pex => self.pex_id,
+            Extension::Holepunch => self.holepunch_id,
+            other => self.id_of(other),
+        }
+    }
+
+    fn id_of(&self, extension: &Extension) -> Option<u8> {
         self.extensions.iter().find(|(_, known)| known == extension).map(|(id, _)| *id)
     }
 
@@ -203,6 +216,8 @@ impl SideState {
                 self.extensions.push((*id, extension));
             }
         }
+        self.pex_id = self.id_of(&Extension::Pex);
+        self.holepunch_id = self.id_of(&Extension::Holepunch);
     }
 
     /// Takes a message about the pieces it has; whether the message adds or removes any. A bitfield of a wrong length, and a
@@ -234,7 +249,7 @@ impl SideState {
 
     pub(super) fn keep_early_pieces(&mut self) {
         self.pieces = Some(PieceSet::none(0));
-        self.early_pieces = Some(EarlyPieces::new());
+        self.early_pieces = Some(Box::new(EarlyPieces::new()));
     }
 
     /// Applies what it said of its pieces before their number was known.
@@ -286,6 +301,6 @@ impl SideState {
             + self.allowed_fast.len()
             + self.suggested.len()
             + self.extensions.len()
-            + self.early_pieces.as_ref().map_or(0, EarlyPieces::memory)
+            + self.early_pieces.as_deref().map_or(0, EarlyPieces::memory)
     }
 }

@@ -12,11 +12,11 @@ use bytes::Bytes;
 
 use super::announcer::{AnnounceFacts, Announcer, AnnouncerContext};
 use super::choker::Choker;
+use super::exchange::Exchange;
 use super::hash_serving::HashServing;
 use super::have_schedule::HaveSchedule;
 use super::holepunch::HolepunchStep;
 use super::peer::Peer;
-use super::pex::Exchange;
 use super::picker::Picker;
 use super::places::Turnover;
 use super::rate::Rate;

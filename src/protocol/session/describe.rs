@@ -98,6 +98,7 @@ impl Core {
         if peer.phase != Phase::Open {
             return Ok(());
         }
+        self.note_exchanged(peer);
         // A peer that has no metadata learns that we have it (BEP 10: the handshake may come again).
         let wants_metadata =
             peer.extension_id(&Extension::Metadata).is_some() && peer.theirs().metadata_size().is_none();

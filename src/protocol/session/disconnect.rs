@@ -22,6 +22,10 @@ impl Core {
     /// A connection is over.
     pub(super) fn forget(&mut self, now: Timestamp, peer: &mut Peer, reason: DisconnectReason) {
         self.changes_of_peers += 1;
+        if let Some(address) = peer.dialable() {
+            self.exchange.left(address, peer.stream);
+        }
+        self.exchange.forget_told(&peer.pex.told);
         self.forget_outstanding(peer);
         self.picker.unreserve(peer.stream);
         for piece in peer.pieces().iter() {

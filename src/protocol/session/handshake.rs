@@ -22,18 +22,23 @@ impl Session {
         let Some(is_v2) = self.core.torrent.is_v2(handshake.info_hash) else {
             return Err(Violation::WrongInfoHash(handshake.info_hash));
         };
-        let others = || self.peers.iter().filter(|other| other.stream != stream);
-        let is_ours = |other: &Peer| other.own_id == handshake.peer_id && other.phase != Phase::Connecting;
-        if handshake.peer_id == self.core.identity.peer_id || others().any(is_ours) {
+        // Where connections have no ids of their own, all have that of the session.
+        let has_ids = self.core.config.profile.peer_id.fresh;
+        let is_ours = |other: &Peer| {
+            other.stream != stream && other.own_id == handshake.peer_id && other.phase != Phase::Connecting
+        };
+        if handshake.peer_id == self.core.identity.peer_id || (has_ids && self.peers.iter().any(is_ours)) {
             return Err(Violation::SelfConnection);
         }
-        let duplicate = others().find(|other| other.peer_id() == Some(handshake.peer_id));
+        let duplicate = self.peers.with_id(handshake.peer_id, stream);
         let duplicate = duplicate.map(FirstConnection::of);
         let Some(peer) = self.peers.get_mut(stream) else { return Ok(()) };
         peer.observe_handshake(now, handshake);
         if peer.incoming {
             self.core.choose_id(peer);
         }
+        self.peers.note_id(stream, handshake.peer_id);
+        let Some(peer) = self.peers.get_mut(stream) else { return Ok(()) };
         if let Some(first) = duplicate {
             if first.stays(peer, handshake.peer_id > peer.own_id) {
                 return Err(Violation::Duplicate);
@@ -126,6 +131,7 @@ impl Core {
     fn open(&mut self, now: Timestamp, peer: &mut Peer, handshake: &Handshake) {
         peer.begin(now);
         self.changes_of_peers += 1;
+        self.note_exchanged(peer);
         if let Some(way) = peer.dialled {
             self.swarm.note_way(peer.address, way);
             self.swarm.note_opened();

@@ -54,10 +54,22 @@ impl Session {
         let clear = self.uncover(now, stream, bytes);
         match clear.and_then(|mut bytes| self.take_bytes(now, stream, &mut bytes)) {
             Ok(()) => {
+                if let Some(peer) = self.peers.get_mut(stream) {
+                    self.core.note_exchanged(peer);
+                }
                 self.step_others(Some(stream));
-                self.peers.mark_dirty(stream);
+                self.answer_or_rest(now, stream);
             }
             Err(violation) => self.disconnect(now, stream, DisconnectReason::Violated(violation)),
+        }
+    }
+
+    /// Has a peer from which something came serviced, unless nothing is to be said to it, as after most haves.
+    fn answer_or_rest(&mut self, now: Timestamp, stream: SessionStreamId) {
+        let rest = self.peers.get(stream).and_then(|peer| self.core.rest_after_service(now, peer));
+        match rest {
+            Some(rest) => self.peers.let_rest(stream, rest),
+            None => self.peers.mark_dirty(stream),
         }
     }
 

@@ -12,11 +12,11 @@ use crate::{Block, Geometry, PeerId, PieceIndex, Timestamp};
 
 use super::assigned::AssignedBlocks;
 use super::encryption::Way;
+use super::exchange::AddressSet;
 use super::holepunch::HolepunchCount;
 use super::message_reader::{BitfieldLength, MessageReader};
 use super::metadata::MetadataSource;
 use super::negotiate::PeerEncryption;
-use super::pex::AddressSet;
 use super::rate::Rate;
 use super::{EncryptionPolicy, MessageCounts, SessionStreamId};
 
@@ -174,6 +174,8 @@ pub(super) struct PexState {
     /// After how many changes among the peers there was nothing to tell the peer.
     pub(super) knows_all_of: Option<u64>,
     pub(super) received_at: Option<Timestamp>,
+    /// What is said of the peer to others, once others may be told of it.
+    pub(super) flags: Option<u8>,
 }
 
 /// A block of which the first bytes have come.

@@ -1,6 +1,8 @@
 //! The peers of a session, and which of them are to be serviced.
 
-use crate::Timestamp;
+use std::net::IpAddr;
+
+use crate::{PeerId, Timestamp};
 
 use super::SessionStreamId;
 use super::peer::{Peer, Phase};
@@ -14,6 +16,10 @@ pub(super) struct Peers {
     streams: Vec<SessionStreamId>,
     /// Those whose connections are being opened by us.
     connecting: Vec<SessionStreamId>,
+    /// Those that called, in ascending order of the streams, and their hosts.
+    callers: Vec<(SessionStreamId, IpAddr)>,
+    /// Those that sent their handshakes, in ascending order of the streams, and the ids in these.
+    ids: Vec<(SessionStreamId, PeerId)>,
     /// The peers to be serviced, in the order in which they became dirty.
     dirty: Vec<SessionStreamId>,
     /// The memory of the previous such list, to be used again.
@@ -102,6 +108,30 @@ impl Peers {
         &self.connecting
     }
 
+    /// The peers that called, and their hosts.
+    pub(super) fn callers(&self) -> &[(SessionStreamId, IpAddr)] {
+        &self.callers
+    }
+
+    /// A peer sent its handshake, with this id.
+    pub(super) fn note_id(&mut self, stream: SessionStreamId, id: PeerId) {
+        insert_in_order(&mut self.ids, stream, id);
+    }
+
+    /// The first peer that has an id, but not `except`.
+    pub(super) fn with_id(&self, id: PeerId, except: SessionStreamId) -> Option<&Peer> {
+        let (stream, _) = self.ids.iter().find(|(stream, other)| *other == id && *stream != except)?;
+        self.get(*stream)
+    }
+
+    /// The peers that may be of no use at `now`: without a look at them, those are left out that rest and do not give way. Without
+    /// `with_open`, all that rest are left out: handshakes are exchanged with them.
+    pub(super) fn iter_doubtful(&self, now: Timestamp, with_open: bool) -> impl Iterator<Item = &Peer> {
+        let is_doubtful = move |rest: &Rest| with_open && (rest.gives_way || now >= rest.until);
+        let doubtful = self.places.iter().filter(move |place| place.rest.as_ref().is_none_or(is_doubtful));
+        doubtful.map(|place| &*place.peer)
+    }
+
     /// The connection to a peer is open.
     pub(super) fn note_opened(&mut self, stream: SessionStreamId) {
         self.connecting.retain(|&other| other != stream);
@@ -110,6 +140,9 @@ impl Peers {
     pub(super) fn insert(&mut self, peer: Peer) {
         if peer.phase == Phase::Connecting {
             self.connecting.push(peer.stream);
+        }
+        if peer.incoming {
+            insert_in_order(&mut self.callers, peer.stream, peer.host());
         }
         let place = Place { stream: peer.stream, dirty: false, rest: None, peer: Box::new(peer) };
         match self.streams.binary_search(&place.stream) {
@@ -124,6 +157,8 @@ impl Peers {
     pub(super) fn remove(&mut self, stream: SessionStreamId) -> Option<Box<Peer>> {
         let at = self.place(stream)?;
         self.note_opened(stream);
+        remove_in_order(&mut self.callers, stream);
+        remove_in_order(&mut self.ids, stream);
         self.streams.remove(at);
         Some(self.places.remove(at).peer)
     }
@@ -208,6 +243,20 @@ impl Peers {
     }
 }
 
+/// Adds what is kept of a peer to a list in ascending order of the streams, in place of what was there of this peer.
+fn insert_in_order<T>(list: &mut Vec<(SessionStreamId, T)>, stream: SessionStreamId, kept: T) {
+    match list.binary_search_by_key(&stream, |(other, _)| *other) {
+        Ok(at) => list[at].1 = kept,
+        Err(at) => list.insert(at, (stream, kept)),
+    }
+}
+
+fn remove_in_order<T>(list: &mut Vec<(SessionStreamId, T)>, stream: SessionStreamId) {
+    if let Ok(at) = list.binary_search_by_key(&stream, |(other, _)| *other) {
+        list.remove(at);
+    }
+}
+
 impl Place {
     /// The peer, to which something happens.
     fn disturb(&mut self) -> &mut Peer {
@@ -225,7 +274,6 @@ impl Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PeerId;
     use crate::session::EncryptionPolicy;
     use crate::session::peer::NewPeer;
 
@@ -281,6 +329,34 @@ mod tests {
         assert!(peers.take_marked(third).is_some() && peers.take_marked(first).is_some());
         let rests = |stream| peers.first_after(Some(stream)).map(|(_, rest)| rest.is_some());
         assert_eq!([rests(first), rests(second), rests(third)], [Some(true), Some(false), None]);
+    }
+
+    #[test]
+    fn a_peer_is_found_by_its_id_as_long_as_it_is_there() {
+        let mut peers = peers(&[1, 2, 4]);
+        let [first, second] = [1, 4].map(SessionStreamId);
+        let id = PeerId([7; 20]);
+        peers.note_id(second, id);
+        assert!(peers.with_id(id, second).is_none());
+        peers.note_id(first, id);
+        let found = |peers: &Peers, except| peers.with_id(id, except).map(|peer| peer.stream);
+        assert_eq!([found(&peers, SessionStreamId(2)), found(&peers, first)], [Some(first), Some(second)]);
+        assert!(peers.remove(first).is_some());
+        assert_eq!(found(&peers, SessionStreamId(2)), Some(second));
+        assert_eq!(peers.callers().iter().map(|(stream, _)| stream.0).collect::<Vec<_>>(), [2, 4]);
+    }
+
+    #[test]
+    fn a_peer_that_rests_is_looked_at_only_where_it_may_be_of_no_use() {
+        let mut peers = peers(&[1, 2, 4]);
+        peers.let_rest(SessionStreamId(1), REST);
+        peers.let_rest(SessionStreamId(2), Rest { gives_way: false, ..REST });
+        let looked_at = |now, with_open| {
+            peers.iter_doubtful(now, with_open).map(|peer| peer.stream.0).collect::<Vec<_>>()
+        };
+        assert_eq!(looked_at(at(9), true), [1, 4]);
+        assert_eq!(looked_at(at(10), true), [1, 2, 4]);
+        assert_eq!(looked_at(at(10), false), [4]);
     }
 
     #[test]

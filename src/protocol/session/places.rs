@@ -1,7 +1,7 @@
 //! Which connections there is a place for. While pieces are missing, some places are kept for the peers that are dialled; a
 //! host that calls has a few; and where all are taken, a connection that is of no use gives way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -16,16 +16,15 @@ impl Session {
     pub(super) fn admits(&mut self, now: Timestamp, address: SocketAddr) -> bool {
         let core = &self.core;
         let most = core.config.max_peers;
-        let callers = self.peers.iter().filter(|peer| peer.incoming);
-        let hosts = callers.map(|peer| peer.address.ip().to_canonical()).collect::<Vec<_>>();
+        let callers = self.peers.callers();
         let host = address.ip().to_canonical();
-        let here = hosts.iter().filter(|other| **other == host).count();
+        let here = callers.iter().filter(|(_, other)| *other == host).count();
         // On loopback all peers share one address.
         if core.config.single_peer || (here >= MAX_CALLERS_A_HOST && !host.is_loopback()) {
             return false;
         }
         let kept = if core.has_all_wanted() { 0 } else { most / KEPT };
-        let callers_full = hosts.len() + kept >= most;
+        let callers_full = callers.len() + kept >= most;
         if !callers_full && self.peers.len() < most {
             return true;
         }
@@ -35,12 +34,12 @@ impl Session {
                 && (peer.incoming || !callers_full)
                 && core.is_useless(now, peer)
         };
-        let useless =
-            self.peers.iter().filter(gives_way).min_by_key(|peer| (peer.has_exchanged(), peer.phase_since));
+        let doubtful = self.peers.iter_doubtful(now, may_turn);
+        let useless = doubtful.filter(gives_way).min_by_key(|peer| (peer.has_exchanged(), peer.phase_since));
         let turns = useless.is_some_and(|peer| peer.phase == Phase::Open);
         let leaving = match useless {
             Some(peer) => Some((peer.stream, Violation::Useless)),
-            None => self.crowding(&hosts, here).map(|stream| (stream, Violation::TooManyConnections)),
+            None => self.crowding(here).map(|stream| (stream, Violation::TooManyConnections)),
         };
         let Some((stream, violation)) = leaving else { return false };
         if turns {
@@ -52,14 +51,15 @@ impl Session {
 
     /// The caller that came last of those with which nothing was exchanged, of the host that has the most callers; `None`
     /// where no host has more than one that has `here` and one more.
-    fn crowding(&self, hosts: &[IpAddr], here: usize) -> Option<SessionStreamId> {
-        let mut counts = BTreeMap::new();
-        hosts.iter().for_each(|host| *counts.entry(*host).or_insert(0_usize) += 1);
-        let (host, _) =
-            counts.into_iter().filter(|(_, count)| *count > here + 1).max_by_key(|(_, count)| *count)?;
-        let callers =
-            self.peers.iter().filter(|peer| peer.incoming && peer.address.ip().to_canonical() == host);
-        let last = callers.filter(|peer| !peer.has_exchanged()).max_by_key(|peer| peer.phase_since);
+    fn crowding(&self, here: usize) -> Option<SessionStreamId> {
+        let callers = self.peers.callers();
+        let mut hosts: Vec<IpAddr> = callers.iter().map(|(_, host)| *host).collect();
+        hosts.sort_unstable();
+        let crowds = hosts.chunk_by(|one, other| one == other).filter(|crowd| crowd.len() > here + 1);
+        let host = *crowds.max_by_key(|crowd| crowd.len())?.first()?;
+        let here = callers.iter().filter(|(_, other)| *other == host);
+        let here = here.filter_map(|(stream, _)| self.peers.get(*stream));
+        let last = here.filter(|peer| !peer.has_exchanged()).max_by_key(|peer| peer.phase_since);
         last.map(|peer| peer.stream)
     }
 }

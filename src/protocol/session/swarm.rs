@@ -1,22 +1,23 @@
 //! The addresses of peers that are known, and which of them is dialled next. What a peer says can be invented: it takes
 //! a bounded share of the room, and gives way to what a tracker says.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, HashSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
+
+use foldhash::fast::RandomState;
 
 use crate::Timestamp;
 
 use super::encryption::Way;
+use super::known::{KnownPeer, KnownPeers, MAX_FAILURES};
 use super::waiting::Waiting;
 use super::{Endpoint, UtpDial};
 
 /// What is known of peers that are not connected.
 #[derive(Debug)]
 pub(super) struct Swarm {
-    known: BTreeMap<SocketAddr, KnownPeer>,
-    /// How many of these come from each source.
-    told: BTreeMap<PeerSource, usize>,
+    known: KnownPeers,
     /// Those to be dialled that a tracker named.
     named: Waiting,
     /// Those to be dialled that only others told of.
@@ -38,7 +39,7 @@ pub(super) struct Swarm {
     full_until: Option<Timestamp>,
     /// The addresses that no tracker named and that were dialled within [`RETRY_INVENTED`], and when each was, in order: an address
     /// that was forgotten since, and is named again, is not new.
-    dialled: BTreeSet<SocketAddr>,
+    dialled: HashSet<SocketAddr, RandomState>,
     dials: VecDeque<(Timestamp, SocketAddr)>,
 }
 
@@ -60,71 +61,15 @@ pub enum PeerSource {
 impl PeerSource {
     /// Whether the source can be made to name any host by somebody who means that host harm. A tracker is the publisher's
     /// choice.
-    const fn can_be_invented(self) -> bool {
+    pub(super) const fn can_be_invented(self) -> bool {
         !matches!(self, Self::Tracker)
     }
 }
 
-#[derive(Debug)]
-struct KnownPeer {
-    source: PeerSource,
-    waits: bool,
-    connected: bool,
-    failures: u32,
-    /// The way in which the peer is dialled, where that is not the usual one.
-    way: Option<Way>,
-    /// Whether both ways were tried, and neither led to a handshake so far.
-    both_ways: bool,
-    not_before: Option<Timestamp>,
-    /// Whether it is said to take uTP.
-    takes_utp: bool,
-    /// Whether it ended its connections over TCP before its handshake, so that it is dialled over uTP alone.
-    refuses_tcp: bool,
-    /// The host that said last that it speaks holepunch: it may be the relay.
-    relay: Option<IpAddr>,
-    /// Whether a relay was asked to bring us together, and whether one did.
-    relay_asked: bool,
-    punched: bool,
-}
-
-impl KnownPeer {
-    const fn new(source: PeerSource) -> Self {
-        Self {
-            source,
-            waits: false,
-            connected: false,
-            failures: 0,
-            way: None,
-            both_ways: false,
-            not_before: None,
-            takes_utp: false,
-            refuses_tcp: false,
-            relay: None,
-            relay_asked: false,
-            punched: false,
-        }
-    }
-
-    /// Whether it may be forgotten to make room for one that comes from `source`.
-    fn gives_way_to(&self, source: PeerSource) -> bool {
-        if self.connected {
-            return false;
-        }
-        match source.can_be_invented() {
-            false => {
-                let is_given_up = self.failures >= MAX_FAILURES;
-                self.source.can_be_invented() || is_given_up || (self.failures > 0 && !self.waits)
-            }
-            true => self.source.can_be_invented() && self.failures > 0,
-        }
-    }
-}
-
 impl Swarm {
-    pub(super) const fn new(port: u16, most: usize, once: bool) -> Self {
+    pub(super) fn new(port: u16, most: usize, once: bool) -> Self {
         Self {
-            known: BTreeMap::new(),
-            told: BTreeMap::new(),
+            known: KnownPeers::default(),
             named: Waiting::new(),
             passed_on: Waiting::new(),
             passed_on_next: false,
@@ -137,7 +82,7 @@ impl Swarm {
             once,
             full: 0,
             full_until: None,
-            dialled: BTreeSet::new(),
+            dialled: HashSet::default(),
             dials: VecDeque::new(),
         }
     }
@@ -149,7 +94,7 @@ impl Swarm {
 
     /// What is known of these.
     fn known_waiting(&self) -> impl Iterator<Item = &KnownPeer> {
-        self.named.iter().chain(self.passed_on.iter()).filter_map(|address| self.known.get(address))
+        self.named.iter().chain(self.passed_on.iter()).filter_map(|address| self.known.get(*address))
     }
 
     /// Whether one of these was not given up, and may be dialled by a time, where there is one.
@@ -173,84 +118,69 @@ impl Swarm {
             if !self.is_useful(address, source) {
                 continue;
             }
-            if !self.known.contains_key(&address) {
+            let Some(known) = self.known.get(address) else {
                 if source.can_be_invented() && self.dialled.contains(&address) {
                     continue;
                 }
                 has_room = has_room && self.make_room(source);
-                if !has_room {
-                    continue;
+                if has_room {
+                    self.known.insert(address, source);
+                    self.enqueue(address);
                 }
-                self.note_known(address, source);
-            }
-            let once = self.once;
-            let Some(known) = self.known.get_mut(&address) else { continue };
-            if !source.can_be_invented() && known.source != source {
-                let before = std::mem::replace(&mut known.source, source);
-                forget_told(&mut self.told, before);
-                *self.told.entry(source).or_default() += 1;
-                if known.waits {
-                    self.passed_on.remove(address);
-                    self.named.push(address, known.not_before);
-                }
-            }
+                continue;
+            };
             // Whom a tracker, the DHT or the local network names still, though it was given up, may only have been full; when its
             // pause is over it is dialled again.
             let was_given_up = !matches!(source, PeerSource::Peer(_)) && known.failures >= MAX_FAILURES;
-            if !known.waits && !known.connected && (once || known.failures == 0 || was_given_up) {
+            let is_wanted =
+                !known.waits && !known.connected && (self.once || known.failures == 0 || was_given_up);
+            if !source.can_be_invented() && known.source != source {
+                if known.waits {
+                    self.passed_on.remove(address, known.not_before);
+                    self.named.push(address, known.not_before);
+                }
+                self.known.change(address, |known| known.source = source);
+            }
+            if is_wanted {
                 self.enqueue(address);
             }
         }
     }
 
-    /// A peer is known now that comes from `source`.
-    fn note_known(&mut self, address: SocketAddr, source: PeerSource) {
-        self.known.insert(address, KnownPeer::new(source));
-        *self.told.entry(source).or_default() += 1;
-    }
-
-    /// Whether there is room for one more that comes from `source`, now that one may have been forgotten for it: what peers
-    /// told of and failed most often goes first.
+    /// Whether there is room for one more that comes from `source`, now that one may have been forgotten for it.
     fn make_room(&mut self, source: PeerSource) -> bool {
         let share = (self.most / SHARES).max(1);
-        let told = self.told.get(&source).copied().unwrap_or(0);
-        let has_its_share = source.can_be_invented() && told >= share;
+        let has_its_share = source.can_be_invented() && self.known.told_by(source) >= share;
         if !has_its_share && self.known.len() < self.most {
             return true;
         }
-        let yielding = self.known.iter().filter(|(_, known)| known.gives_way_to(source));
-        let yielding = yielding.filter(|(_, known)| !has_its_share || known.source == source);
-        let first = yielding.max_by_key(|(_, known)| (known.source.can_be_invented(), known.failures));
-        let Some((&address, known)) = first else { return false };
-        forget_told(&mut self.told, known.source);
-        if known.waits {
-            self.named.remove(address);
-            self.passed_on.remove(address);
+        let Some(address) = self.known.first_to_yield(source, has_its_share) else { return false };
+        if let Some(known) = self.known.remove(address).filter(|known| known.waits) {
+            let waiting = if known.source.can_be_invented() { &mut self.passed_on } else { &mut self.named };
+            waiting.remove(address, known.not_before);
         }
-        self.known.remove(&address);
         true
     }
 
     /// Has a known peer dialled after those that wait.
     fn enqueue(&mut self, address: SocketAddr) {
-        let Some(known) = self.known.get_mut(&address) else { return };
-        known.waits = true;
-        match known.source.can_be_invented() {
-            false => self.named.push(address, known.not_before),
-            true => self.passed_on.push(address, known.not_before),
+        let waits = |known: &mut KnownPeer| {
+            known.waits = true;
+            (known.source.can_be_invented(), known.not_before)
+        };
+        match self.known.change(address, waits) {
+            Some((false, not_before)) => self.named.push(address, not_before),
+            Some((true, not_before)) => self.passed_on.push(address, not_before),
+            None => {}
         }
     }
 
     /// The torrent is private: who was not named by a tracker is not dialled (BEP 27).
     pub(super) fn keep_only_named_by_trackers(&mut self) {
-        self.known.retain(|_, known| known.source == PeerSource::Tracker || known.connected);
-        self.told.clear();
-        for known in self.known.values() {
-            *self.told.entry(known.source).or_default() += 1;
-        }
+        self.known.retain(|known| known.source == PeerSource::Tracker || known.connected);
         let known = &self.known;
         let is_kept = |address: &SocketAddr| {
-            known.get(address).is_some_and(|known| known.source == PeerSource::Tracker)
+            known.get(*address).is_some_and(|known| known.source == PeerSource::Tracker)
         };
         self.named.retain(is_kept);
         self.passed_on.retain(is_kept);
@@ -258,7 +188,7 @@ impl Swarm {
 
     /// Whether a tracker named the peer at this address.
     pub(super) fn is_named_by_tracker(&self, address: SocketAddr) -> bool {
-        self.known.get(&address).is_some_and(|known| known.source == PeerSource::Tracker)
+        self.known.get(address).is_some_and(|known| known.source == PeerSource::Tracker)
     }
 
     /// Our own address, as a tracker sees it.
@@ -326,9 +256,11 @@ impl Swarm {
     pub(super) fn note_full(&mut self, address: SocketAddr, now: Timestamp) {
         self.full_until = Some(now + FULL * (1 << self.full.min(MOST_DOUBLED)));
         self.full = self.full.saturating_add(1);
-        if let Some(known) = self.known.get_mut(&address).filter(|known| !known.source.can_be_invented()) {
-            known.failures = known.failures.min(MOST_WHERE_FULL);
-        }
+        self.known.change(address, |known| {
+            if !known.source.can_be_invented() {
+                known.failures = known.failures.min(MOST_WHERE_FULL);
+            }
+        });
     }
 
     /// A peer that was dialled has a place.
@@ -348,7 +280,7 @@ impl Swarm {
 
     /// Whether no tracker named an address.
     pub(super) fn is_invented(&self, address: SocketAddr) -> bool {
-        self.known.get(&address).is_some_and(|known| known.source.can_be_invented())
+        self.known.get(address).is_some_and(|known| known.source.can_be_invented())
     }
 
     /// Whose turn it is of those that a tracker named, or that others told of. Those before it that are not to be dialled, or not
@@ -360,7 +292,7 @@ impl Swarm {
         loop {
             let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
             let address = waiting.first(now)?;
-            let known = self.known.get(&address);
+            let known = self.known.get(address);
             let rest = known.and_then(|known| known.not_before).filter(|&at| at > now);
             let is_free =
                 known.is_some_and(|known| !known.connected && self.is_useful(address, known.source));
@@ -369,10 +301,9 @@ impl Swarm {
             }
             let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
             waiting.pop_first();
-            match (rest, self.known.get_mut(&address)) {
-                (Some(at), Some(_)) => waiting.push(address, Some(at)),
-                (_, Some(known)) => known.waits = false,
-                (_, None) => {}
+            match rest {
+                Some(at) => waiting.push(address, Some(at)),
+                None => drop(self.known.change(address, |known| known.waits = false)),
             }
         }
     }
@@ -381,9 +312,11 @@ impl Swarm {
     fn take(&mut self, address: SocketAddr, passed_on: bool, now: Timestamp) {
         let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
         waiting.pop_first();
-        let Some(known) = self.known.get_mut(&address) else { return };
-        (known.waits, known.connected) = (false, true);
-        if known.source.can_be_invented() && self.dialled.insert(address) {
+        let dialled = |known: &mut KnownPeer| {
+            (known.waits, known.connected) = (false, true);
+            known.source.can_be_invented()
+        };
+        if self.known.change(address, dialled) == Some(true) && self.dialled.insert(address) {
             self.dials.push_back((now, address));
         }
     }
@@ -407,44 +340,45 @@ impl Swarm {
     /// A connected peer says that it can be dialled at this address.
     pub(super) fn note_connected(&mut self, address: SocketAddr) {
         let source = PeerSource::Peer(address.ip());
-        if !self.known.contains_key(&address) && self.make_room(source) {
-            self.note_known(address, source);
+        if !self.known.contains(address) && self.make_room(source) {
+            self.known.insert(address, source);
         }
-        if let Some(known) = self.known.get_mut(&address) {
-            known.connected = true;
-        }
+        self.known.change(address, |known| known.connected = true);
     }
 
     /// The connection to a peer is over. One that was of use is dialled again later.
     pub(super) fn note_gone(&mut self, address: SocketAddr, useful: bool, now: Timestamp) {
         let once = self.once;
-        let Some(known) = self.known.get_mut(&address) else { return };
-        known.connected = false;
-        known.failures = if useful { 1 } else { known.failures + 1 };
-        // Who is of no use over uTP either may only have been full: then TCP comes first again.
-        known.refuses_tcp &= useful;
-        if useful {
-            (known.relay_asked, known.punched) = (false, false);
-        }
-        let wait = match useful {
-            true => AGAIN,
-            false => {
-                let retry = RETRY * (1 << (known.failures - 1).min(6));
-                if known.source.can_be_invented() { retry.max(RETRY_INVENTED) } else { retry }
+        let is_to_wait = self.known.change(address, |known| {
+            known.connected = false;
+            known.failures = if useful { 1 } else { known.failures + 1 };
+            // Who is of no use over uTP either may only have been full: then TCP comes first again.
+            known.refuses_tcp &= useful;
+            if useful {
+                (known.relay_asked, known.punched) = (false, false);
             }
-        };
-        known.not_before = (!once).then(|| now + wait);
-        if !once && known.failures < MAX_FAILURES && !known.waits {
+            let wait = match useful {
+                true => AGAIN,
+                false => {
+                    let retry = RETRY * (1 << (known.failures - 1).min(6));
+                    if known.source.can_be_invented() { retry.max(RETRY_INVENTED) } else { retry }
+                }
+            };
+            known.not_before = (!once).then(|| now + wait);
+            !once && known.failures < MAX_FAILURES && !known.waits
+        });
+        if is_to_wait == Some(true) {
             self.enqueue(address);
         }
     }
 
     /// A peer that was not dialled yet is said to want to be dialled in this way.
     pub(super) fn prefer(&mut self, address: SocketAddr, way: Way) {
-        let untried = |known: &&mut KnownPeer| !known.connected && known.failures == 0 && known.way.is_none();
-        if let Some(known) = self.known.get_mut(&address).filter(untried) {
-            known.way = Some(way);
-        }
+        self.known.change(address, |known| {
+            if !known.connected && known.failures == 0 && known.way.is_none() {
+                known.way = Some(way);
+            }
+        });
     }
 
     /// A peer at `teller` says that a peer takes uTP, which counts while it was not dialled yet, or speaks holepunch.
@@ -455,16 +389,20 @@ impl Swarm {
         takes_utp: bool,
         speaks_holepunch: bool,
     ) {
-        let Some(known) = self.known.get_mut(&address) else { return };
-        known.takes_utp |= takes_utp && !known.connected && known.failures == 0;
-        if speaks_holepunch {
-            known.relay = Some(teller);
+        if !takes_utp && !speaks_holepunch {
+            return;
         }
+        self.known.change(address, |known| {
+            known.takes_utp |= takes_utp && !known.connected && known.failures == 0;
+            if speaks_holepunch {
+                known.relay = Some(teller);
+            }
+        });
     }
 
     /// Where a peer is dialled.
     pub(super) fn endpoint(&self, address: SocketAddr) -> Endpoint {
-        match self.known.get(&address) {
+        match self.known.get(address) {
             Some(known) if known.refuses_tcp => Endpoint::UtpPeer(address, UtpDial::Alone),
             Some(known) if known.takes_utp => Endpoint::UtpPeer(address, UtpDial::First),
             _ => Endpoint::Peer(address),
@@ -474,14 +412,17 @@ impl Swarm {
     /// Has a peer that ended its connections over TCP before its handshake, in all ways, dialled over uTP alone, before all others
     /// and in the usual way; whether that is to be, and not just was done.
     pub(super) fn try_utp(&mut self, address: SocketAddr) -> bool {
-        let Some(known) = self.known.get_mut(&address) else { return false };
-        known.refuses_tcp = !known.refuses_tcp;
-        if !known.refuses_tcp {
-            return false;
+        let refuses_tcp = self.known.change(address, |known| {
+            known.refuses_tcp = !known.refuses_tcp;
+            if known.refuses_tcp {
+                (known.way, known.both_ways) = (None, false);
+            }
+            known.refuses_tcp
+        });
+        if refuses_tcp == Some(true) {
+            self.dial_first(address);
         }
-        (known.way, known.both_ways) = (None, false);
-        self.dial_first(address);
-        true
+        refuses_tcp == Some(true)
     }
 
     /// Has a peer that was useful dialled anew before all others, in the way that led to it; whether it is known.
@@ -489,30 +430,32 @@ impl Swarm {
         // It has a place, however full others are.
         self.note_opened();
         self.dial_first(address);
-        self.known.contains_key(&address)
+        self.known.contains(address)
     }
 
     /// Has a peer whose connection is over dialled before all others.
     fn dial_first(&mut self, address: SocketAddr) {
-        let Some(known) = self.known.get_mut(&address) else { return };
-        (known.connected, known.not_before) = (false, None);
-        let waiting = if known.source.can_be_invented() { &mut self.passed_on } else { &mut self.named };
-        if std::mem::replace(&mut known.waits, true) {
-            waiting.remove(address);
+        let change = |known: &mut KnownPeer| {
+            let not_before = std::mem::take(&mut known.not_before);
+            known.connected = false;
+            (known.source.can_be_invented(), std::mem::replace(&mut known.waits, true), not_before)
+        };
+        let Some((is_invented, waited, not_before)) = self.known.change(address, change) else { return };
+        let waiting = if is_invented { &mut self.passed_on } else { &mut self.named };
+        if waited {
+            waiting.remove(address, not_before);
         }
         waiting.push_first(address);
     }
 
     /// The host that may bring us together with a peer, where none was asked yet: it named the peer as one that speaks holepunch.
     pub(super) fn relay_to(&self, address: SocketAddr) -> Option<IpAddr> {
-        self.known.get(&address).filter(|known| !known.relay_asked)?.relay
+        self.known.get(address).filter(|known| !known.relay_asked)?.relay
     }
 
     /// A relay was asked to bring us together with a peer.
     pub(super) fn note_asked(&mut self, address: SocketAddr) {
-        if let Some(known) = self.known.get_mut(&address) {
-            known.relay_asked = true;
-        }
+        self.known.change(address, |known| known.relay_asked = true);
     }
 
     /// A relay says that the peer at this address dials us now. Whether it is to be dialled, noted as connected: once, and where
@@ -521,21 +464,24 @@ impl Swarm {
         if !self.is_useful(address, source) {
             return false;
         }
-        let is_asked = self.known.get(&address).is_some_and(|known| known.relay_asked);
+        let is_asked = self.known.get(address).is_some_and(|known| known.relay_asked);
         let was_dialled = self.dialled.contains(&address) || self.dialled.len() >= MOST_DIALLED;
-        if !is_asked && was_dialled || !self.known.contains_key(&address) && !self.make_room(source) {
+        if !is_asked && was_dialled || !self.known.contains(address) && !self.make_room(source) {
             return false;
         }
-        if !self.known.contains_key(&address) {
-            self.note_known(address, source);
+        if !self.known.contains(address) {
+            self.known.insert(address, source);
         }
-        let Some(known) = self.known.get_mut(&address) else { return false };
-        if known.connected || known.punched {
-            return false;
-        }
-        (known.punched, known.connected, known.waits) = (true, true, false);
-        self.named.remove(address);
-        self.passed_on.remove(address);
+        let punches = |known: &mut KnownPeer| {
+            let punches = !known.connected && !known.punched;
+            if punches {
+                (known.punched, known.connected, known.waits) = (true, true, false);
+            }
+            punches.then_some(known.not_before)
+        };
+        let Some(not_before) = self.known.change(address, punches).flatten() else { return false };
+        self.named.remove(address, not_before);
+        self.passed_on.remove(address, not_before);
         if self.dialled.insert(address) {
             self.dials.push_back((now, address));
         }
@@ -544,30 +490,27 @@ impl Swarm {
 
     /// The way in which a peer is dialled, where that is not the usual one.
     pub(super) fn way(&self, address: SocketAddr) -> Option<Way> {
-        self.known.get(&address)?.way
+        self.known.get(address)?.way
     }
 
     /// In this way a peer was dialled, and sent its handshake.
     pub(super) fn note_way(&mut self, address: SocketAddr, way: Way) {
-        if let Some(known) = self.known.get_mut(&address) {
-            known.way = Some(way);
-            known.both_ways = false;
-        }
+        self.known.change(address, |known| (known.way, known.both_ways) = (Some(way), false));
     }
 
     /// Has a peer that ended a connection before its handshake dialled in the other way, before all others; whether that is to
     /// be, and not just was done.
     pub(super) fn try_other_way(&mut self, address: SocketAddr, way: Way) -> bool {
-        let Some(known) = self.known.get_mut(&address) else { return false };
-        known.both_ways = !known.both_ways;
-        if !known.both_ways {
-            // Later both are tried again, in the usual order.
-            known.way = None;
-            return false;
+        let tries = self.known.change(address, |known| {
+            known.both_ways = !known.both_ways;
+            // After both ways, both are tried again later, in the usual order.
+            known.way = known.both_ways.then_some(way);
+            known.both_ways
+        });
+        if tries == Some(true) {
+            self.dial_first(address);
         }
-        known.way = Some(way);
-        self.dial_first(address);
-        true
+        tries == Some(true)
     }
 
     /// Nobody at this address is talked to again. On loopback, where everybody shares one address, the port counts.
@@ -581,16 +524,6 @@ impl Swarm {
 
     pub(super) fn is_banned(&self, address: SocketAddr) -> bool {
         self.banned.contains(&address) || self.banned_hosts.contains(&address.ip())
-    }
-}
-
-/// One less is known that comes from `source`.
-fn forget_told(told: &mut BTreeMap<PeerSource, usize>, source: PeerSource) {
-    if let Some(count) = told.get_mut(&source) {
-        *count -= 1;
-        if *count == 0 {
-            told.remove(&source);
-        }
     }
 }
 
@@ -621,14 +554,13 @@ const FIRST_PORT: u16 = 1024;
 /// is dialled.
 const MOST_DIALLED: usize = 4_096;
 
-/// How often a peer is dialled in vain, unless a tracker goes on naming it.
-const MAX_FAILURES: u32 = 6;
-
 /// What one source tells of, where that is not a tracker, fills one part of so many at the most.
 const SHARES: usize = 8;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     const NOW: Timestamp = Timestamp::EPOCH;

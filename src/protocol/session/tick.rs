@@ -25,11 +25,12 @@ impl Session {
         let is_full = |session: &Self| session.peers.len() >= session.core.config.max_peers;
         let most = self.core.config.max_peers;
         let any_waits = is_full(self) && !self.core.has_all_wanted() && self.core.swarm.any_ready(now);
+        let mut may_turn = self.core.turnover.allows(now, most);
         let mut last = None;
         while let Some((stream, rest)) = self.peers.first_after(last) {
             last = Some(stream);
             // A peer that there is no room for is not waited for as long as one that nobody would replace.
-            let others_wait = any_waits && is_full(self) && self.core.turnover.allows(now, most);
+            let others_wait = any_waits && may_turn && is_full(self);
             if rest.is_some_and(|rest| rest.lasts(now, others_wait, changes)) {
                 continue;
             }
@@ -37,6 +38,7 @@ impl Session {
             if let Some(reason) = self.core.end_of_patience(now, peer, others_wait) {
                 if others_wait {
                     self.core.turnover.note(now);
+                    may_turn = self.core.turnover.allows(now, most);
                 }
                 self.disconnect(now, stream, reason);
                 continue;

@@ -41,8 +41,11 @@ impl Waiting {
         self.ready.push_front(address);
     }
 
-    /// An address does not wait any longer.
-    pub(super) fn remove(&mut self, address: SocketAddr) {
+    /// An address does not wait any longer. Where it rests, it is found by the time at which its rest ends.
+    pub(super) fn remove(&mut self, address: SocketAddr, not_before: Option<Timestamp>) {
+        if not_before.is_some_and(|at| self.resting.remove(&(at, address))) {
+            return;
+        }
         self.retain(|other| *other != address);
     }
 

@@ -272,6 +272,9 @@ impl Plan<'_> {
             };
             said.push(format!("{why}: delays and losses are left out, here and in the simulation"));
         }
+        if let Some(name) = network.other_congestion() {
+            said.push(format!("TCP reacts to congestion as {name} does, and in the simulation as reno: the system forbids a choice"));
+        }
         let link = &self.scenario.link;
         if link.reorder > 0.0 || link.duplicate > 0.0 {
             said.push("link.reorder and link.duplicate are of datagrams in simulations alone".to_owned());
@@ -379,7 +382,7 @@ impl Seen {
             .iter()
             .zip(&ledger.hosts)
             .map(|(host, seen)| HostReport {
-                first_block_at: None,
+                first_block_at: seen.first_block_at,
                 name: host.plan.name.clone(),
                 group: host.plan.group,
                 role: host.plan.role,

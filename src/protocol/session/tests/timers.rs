@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::support::*;
+use crate::lines;
 use crate::session::timer::Timer;
 use crate::session::*;
 
@@ -45,5 +46,21 @@ fn nothing_is_done_before_the_tick_that_wait_asks_for() {
     assert!(matches!(stage.session.poll(), Output::Wait(Some(at)) if at == stage.now));
     stage.session.handle(stage.now, Input::Tick);
     assert!(matches!(stage.session.poll(), Output::Send(SessionStreamId(2), _)));
+    assert!(matches!(stage.session.poll(), Output::Wait(Some(at)) if at > stage.now));
+}
+
+#[test]
+fn a_message_after_which_nothing_is_to_be_said_asks_for_no_tick() {
+    let mut stage = Stage::small(config());
+    stage.announced(&[PEER_A]);
+    stage.opened(2, "10.0.0.1:6881");
+    let handshake = stage.handshake(FAST, A_ID);
+    stage.receive(2, &handshake);
+    stage.receive(2, &HAVE_NONE);
+    let have = |piece| [0, 0, 0, 5, 4, 0, 0, 0, piece];
+    assert_said(stage.receive(2, &have(0)), lines!["send 2 00 00 00 01 02"]);
+    // We are interested already.
+    let again = Input::Received(SessionStreamId(2), have(1).to_vec().into());
+    stage.session.handle(stage.now, again);
     assert!(matches!(stage.session.poll(), Output::Wait(Some(at)) if at > stage.now));
 }

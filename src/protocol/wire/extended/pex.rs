@@ -78,9 +78,14 @@ impl Pex {
     fn write(&self, out: &mut DictionaryWriter<'_>) {
         let compact = |peers: &mut dyn Iterator<Item = SocketAddr>, ipv6: bool| {
             let mut bytes = Vec::new();
-            peers
-                .filter(|peer| peer.is_ipv6() == ipv6)
-                .for_each(|peer| compact::put_endpoint(&mut bytes, peer));
+            let most = peers.size_hint().0 * compact::stride(ipv6);
+            for peer in peers.filter(|peer| peer.is_ipv6() == ipv6) {
+                // Nearly all are of one family.
+                if bytes.is_empty() {
+                    bytes.reserve(most);
+                }
+                compact::put_endpoint(&mut bytes, peer);
+            }
             bytes
         };
         for (peers, flags, ipv6) in [("added", "added.f", false), ("added6", "added6.f", true)] {

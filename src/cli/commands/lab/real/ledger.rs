@@ -23,6 +23,8 @@ pub(super) struct Seen {
     pub(super) wasted: u64,
     /// Bytes that it sent and that cannot be read: of encrypted connections.
     pub(super) opaque: u64,
+    /// When its first block came, in seconds since the start.
+    pub(super) first_block_at: Option<f64>,
     /// When its last block came, in seconds since the start.
     pub(super) done_at: Option<f64>,
     /// When it had each tenth of the pieces.
@@ -145,6 +147,7 @@ impl<'a> Ledger<'a> {
             self.given_by_seeds += length;
         }
         let seen = &mut self.hosts[to];
+        seen.first_block_at.get_or_insert(at);
         let place = u64::from(piece) * u64::from(self.content.metainfo.piece_length) + u64::from(begin);
         let number = (place / BLOCK) as usize;
         let is_new = seen.blocks.get(number) == Some(&false)
@@ -263,6 +266,10 @@ mod tests {
                 host.name
             );
             assert_eq!(seen.done_at.is_some(), host.done_at.is_some());
+            assert_eq!(seen.first_block_at.is_some(), host.first_block_at.is_some(), "{}", host.name);
+            if let Some((seen, first)) = seen.first_block_at.zip(host.first_block_at) {
+                assert!((first - seen).abs() < 0.6, "{}: {seen} {first}", host.name);
+            }
             if let Some((seen, done)) = seen.done_at.zip(host.done_at) {
                 assert!((0.0..0.6).contains(&(done - seen)), "{}: {seen} {done}", host.name);
             }

@@ -40,6 +40,8 @@ pub(super) struct Bridge {
     number: u32,
     /// Whether links have their delay and lose packets.
     delays: bool,
+    /// How TCP reacts to congestion, where that is not as in a simulation.
+    other_congestion: Option<String>,
     queue: Duration,
     mtu: u32,
     /// How many hosts there are, the tracker among them.
@@ -66,11 +68,14 @@ impl Network {
         loop {
             let said = fs::read_to_string(&log).unwrap_or_default();
             if let Some(words) = said.lines().find_map(|line| line.strip_prefix(READY)) {
-                let (number, netem) = words.split_once(' ').ok_or_else(|| anyhow!("the network: {words}"))?;
+                let mut words = words.split_whitespace();
+                let mut next = || words.next().ok_or_else(|| anyhow!("the network says too little: {said}"));
+                let (number, netem, congestion) = (next()?, next()?, next()?);
                 return Ok(Self::Bridge(Box::new(Bridge {
                     holder,
                     number: number.parse()?,
                     delays: netem == "yes",
+                    other_congestion: (congestion != RENO).then(|| congestion.to_owned()),
                     queue: plan.queue.0,
                     mtu: plan.mtu,
                     hosts: links.len(),
@@ -97,6 +102,14 @@ impl Network {
     /// Whether links have the delay and the loss of the scenario.
     pub(super) fn has_delays(&self) -> bool {
         matches!(self, Self::Bridge(bridge) if bridge.delays)
+    }
+
+    /// How TCP reacts to congestion, where that is not as in a simulation.
+    pub(super) fn other_congestion(&self) -> Option<&str> {
+        match self {
+            Self::Loopback => None,
+            Self::Bridge(bridge) => bridge.other_congestion.as_deref(),
+        }
     }
 
     /// Whether links have the rates of the scenario, whatever clients do.
@@ -232,7 +245,10 @@ fn script(links: &[Link], plan: &LinkPlan) -> String {
             down = tbf(link.down, queue, mtu),
         );
     }
-    let _ = writeln!(script, "echo {READY}$$ $netem\nexec sleep 1000000000");
+    let _ = writeln!(
+        script,
+        "echo {READY}$$ $netem $(nsenter --net=/run/netns/h0 cat {CONGESTION})\nexec sleep 1000000000"
+    );
     script
 }
 
@@ -270,6 +286,8 @@ host() {
     nsenter --net="/run/netns/h$1" sh -ec "
         $whole
         sysctl -qw net.ipv6.conf.all.disable_ipv6=1 2>/dev/null || true
+        # As in a simulation (RFC 5681); what the machine is set to may be anything.
+        sysctl -qw net.ipv4.tcp_congestion_control=reno 2>/dev/null || true
         ip link set lo up
         ip link set eth0 mtu $3
         whole eth0
@@ -286,7 +304,13 @@ shape() {
 }
 "#;
 
-/// What the script says when the network is there, before its number and whether links can delay.
+/// Where the system says how TCP of a network namespace reacts to congestion.
+const CONGESTION: &str = "/proc/sys/net/ipv4/tcp_congestion_control";
+
+/// The reaction of a simulation, which every kernel has.
+const RENO: &str = "reno";
+
+/// What the script says when the network is there, before its number, whether links can delay, and how TCP reacts to congestion.
 const READY: &str = "ready ";
 
 /// The programs that make the network.
@@ -310,7 +334,8 @@ mod tests {
             "host 0 02:00:00:00:00:00 1500\n\
              shape h0 eth0 20000 0 \"stab overhead -66 tbf rate 400000bit burst 3200 latency 200ms\"\n\
              shape '' p0 20000 1 \"pfifo limit 10000\"\n\
-             echo ready $$ $netem\nexec sleep 1000000000\n"
+             echo ready $$ $netem $(nsenter --net=/run/netns/h0 cat /proc/sys/net/ipv4/tcp_congestion_control)\n\
+             exec sleep 1000000000\n"
         );
     }
 

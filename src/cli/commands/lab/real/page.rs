@@ -61,7 +61,7 @@ impl<'a> Results<'a> {
             return false;
         }
         let of_sessions = ["interest", "hash_failures", "stalls", "dials", "datagrams", "bans"];
-        let of_capture = ["used", "copies", "first_copy", "overhead", "wasted", "ratio"];
+        let of_capture = ["used", "copies", "first_copy", "overhead", "wasted", "ratio", "first_block"];
         let has_capture = self.done.captured.as_ref().is_some_and(|captured| !captured.is_cut);
         !of_sessions.contains(&number) && (has_capture || !of_capture.contains(&number))
     }
@@ -129,6 +129,10 @@ impl<'a> Results<'a> {
             page.heading("Given and taken")?;
             self.write_shares(&mut page)?;
         }
+        if done.captured.is_some() {
+            page.heading("From arrival to each share of the pieces (median)")?;
+            self.write_courses(&mut page)?;
+        }
         page.heading("Real and simulated")?;
         let columns = [
             Column::text("number", 13),
@@ -193,6 +197,26 @@ impl<'a> Results<'a> {
                 ]
             })
             .collect();
+        Ok(page.table(&columns, &rows)?)
+    }
+
+    /// How long groups took to shares of the pieces, in the run and in the simulation.
+    fn write_courses(&self, page: &mut Page<'_>) -> Result<()> {
+        let columns: Vec<Column> = [Column::text("group", 8), Column::text("", 9)]
+            .into_iter()
+            .chain(SHARES.iter().map(|&(_, heading)| Column::numbers(heading)))
+            .collect();
+        let mut rows = Vec::new();
+        for (real, simulated) in self.groups().filter(|(real, _)| real.role == Role::Leecher) {
+            let at = |group: &GroupSummary, tenth: usize| group.tenths.get(tenth - 1).copied();
+            let mut row = |name: &str, what: &str, cell: &dyn Fn(usize) -> Option<String>| {
+                let cells = SHARES.iter().map(|&(tenth, _)| cell(tenth).unwrap_or_default());
+                rows.push([name.to_owned(), what.to_owned()].into_iter().chain(cells).collect::<Vec<_>>());
+            };
+            row(&real.name, "real", &|tenth| at(real, tenth).map(time));
+            row("", "simulated", &|tenth| at(simulated, tenth).map(time));
+            row("", "ratio", &|tenth| Some(format!("{:.2}", at(real, tenth)? / at(simulated, tenth)?)));
+        }
         Ok(page.table(&columns, &rows)?)
     }
 
@@ -311,6 +335,8 @@ impl<'a> Results<'a> {
             "came": real.came,
             "done": real.done,
             "took_seconds": quantiles(real.took),
+            "first_block_seconds": real.first_block.filter(|_| has_capture),
+            "tenths_seconds": has_capture.then_some(&real.tenths),
             "uploaded": has_capture.then_some(real.uploaded),
             "downloaded": has_capture.then_some(real.downloaded),
             "ratio": real.ratio(),
@@ -319,6 +345,8 @@ impl<'a> Results<'a> {
             "simulated": {
                 "done": simulated.done,
                 "took_seconds": quantiles(simulated.took),
+                "first_block_seconds": simulated.first_block,
+                "tenths_seconds": simulated.tenths,
                 "ratio": simulated.ratio(),
                 "used": simulated.used,
                 "jain": simulated.jain,
@@ -348,6 +376,10 @@ impl<'a> Results<'a> {
         })
     }
 }
+
+/// The tenths of the pieces of which a table tells; JSON has all.
+const SHARES: [(usize, &str); 6] =
+    [(1, "10 %"), (3, "30 %"), (5, "50 %"), (7, "70 %"), (9, "90 %"), (10, "all")];
 
 /// How a number is written.
 type Show = fn(f64) -> String;
