@@ -34,6 +34,8 @@ mod network;
 mod plan;
 pub mod scenario;
 mod summary;
+#[cfg(test)]
+mod testing;
 mod theory;
 mod tracker;
 mod world;

@@ -76,15 +76,16 @@ impl PeerGroup {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{World, WorldOptions};
+    use crate::WorldOptions;
+    use crate::testing::{run, scenario};
 
     #[test]
     fn plans_are_what_a_simulation_does() {
         let text = "torrent = { size = '1 MiB' }
             [[peers]]\nrole = 'seed'\nup = '500 kB/s'
             [[peers]]\ncount = 5\nup = '500 kB/s'\narrive = 'poisson 2/s'\nrtt = '20..120 ms'";
-        let scenario = Scenario::parse(text).expect("a scenario");
-        let run = World::new(&scenario, WorldOptions::default()).expect("a world").run().expect("a run");
+        let scenario = scenario(text);
+        let run = run(&scenario, WorldOptions::default());
         let plans = scenario.host_plans(scenario.seed);
         assert_eq!(plans.len(), 6);
         for (plan, host) in plans.iter().zip(&run.hosts) {
@@ -99,7 +100,7 @@ mod tests {
     #[test]
     fn a_time_to_stay_is_drawn_for_each_host() {
         let text = "[[peers]]\ncount = 2\nleave = 'exp 100 s'";
-        let plans = Scenario::parse(text).expect("a scenario").host_plans(1);
+        let plans = scenario(text).host_plans(1);
         assert!(matches!(plans[0].leave, Departure::Exponential(_)));
         assert_ne!(plans[0].leave, plans[1].leave);
     }

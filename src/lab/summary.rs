@@ -277,12 +277,12 @@ fn middle_of(counts: &[u64; 101]) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{World, WorldOptions};
+    use crate::WorldOptions;
+    use crate::testing::{run, scenario};
 
     fn summary_of(text: &str) -> Summary {
-        let scenario = Scenario::parse(text).expect("a scenario");
-        let run = World::new(&scenario, WorldOptions::default()).expect("a world").run().expect("a run");
-        Summary::of(&scenario, &run)
+        let scenario = scenario(text);
+        Summary::of(&scenario, &run(&scenario, WorldOptions::default()))
     }
 
     const SMALL: &str = "[[peers]]\nrole = 'seed'\nup = '500 kB/s'\n[[peers]]\ncount = 3\nup = '500 kB/s'\n\

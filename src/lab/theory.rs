@@ -61,9 +61,10 @@ pub fn fluid(scenario: &Scenario) -> Option<Fluid> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::scenario;
 
     fn bound(text: &str) -> Option<f64> {
-        lower_bound(&Scenario::parse(text).expect("a scenario"))
+        lower_bound(&scenario(text))
     }
 
     #[test]
@@ -73,24 +74,24 @@ mod tests {
             let text = format!(
                 "torrent = {{ size = '100 MB' }}\n[[peers]]\nrole = 'seed'\n[[peers]]\ncount = 9\nup = '125 kB/s'\ndown = '200 kB/s'\narrive = 'poisson 0.04/s'\nleave = 'exp {stay} s'"
             );
-            fluid(&Scenario::parse(&text).expect("a scenario")).expect("a fluid")
+            fluid(&scenario(&text)).expect("a fluid")
         };
         assert_eq!(with("1000"), Fluid { time: 500.0, leechers: 20.0, seeds: 40.0 });
         assert_eq!(with("200"), Fluid { time: 600.0, leechers: 24.0, seeds: 8.0 });
-        assert_eq!(fluid(&Scenario::parse("[[peers]]").expect("a scenario")), None);
+        assert_eq!(fluid(&scenario("[[peers]]")), None);
     }
 
     #[test]
     fn the_tightest_of_three_limits_rules() {
-        let scenario = |seed: &str, up: &str, down: &str| {
+        let text = |seed: &str, up: &str, down: &str| {
             format!(
                 "torrent = {{ size = '1 MB' }}\n[[peers]]\nrole = 'seed'\nup = '{seed} kB/s'\n[[peers]]\ncount = 9\nup = '{up} kB/s'\ndown = '{down} kB/s'"
             )
         };
         // The seed: 1 MB at 10 kB/s. The links down: at 5 kB/s. All links up: 9 MB at 100 + 9 * 10 kB/s.
-        assert_eq!(bound(&scenario("10", "1000", "1000")), Some(100.0));
-        assert_eq!(bound(&scenario("1000", "1000", "5")), Some(200.0));
-        assert_eq!(bound(&scenario("100", "10", "1000")), Some(9000.0 / 190.0));
+        assert_eq!(bound(&text("10", "1000", "1000")), Some(100.0));
+        assert_eq!(bound(&text("1000", "1000", "5")), Some(200.0));
+        assert_eq!(bound(&text("100", "10", "1000")), Some(9000.0 / 190.0));
         assert_eq!(bound("[[peers]]"), None);
     }
 }

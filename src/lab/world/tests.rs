@@ -2,6 +2,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex};
 
 use super::*;
+use crate::testing::{self, scenario, world};
 
 /// A file in memory that the world writes to.
 #[derive(Clone, Default)]
@@ -19,8 +20,7 @@ impl Write for Shared {
 }
 
 fn run(text: &str, options: WorldOptions<'_>) -> Run {
-    let scenario = Scenario::parse(text).expect("a scenario");
-    World::new(&scenario, options).expect("a world").run().expect("a run")
+    testing::run(&scenario(text), options)
 }
 
 fn recorded(text: &str, seed: Option<u64>) -> (Run, Vec<u8>) {
@@ -68,7 +68,7 @@ fn another_host_changes_nobody_elses_draws() {
 
 #[test]
 fn no_swarm_is_faster_than_its_bound_and_all_bytes_come_from_somebody() {
-    let scenario = Scenario::parse(SMALL).expect("a scenario");
+    let scenario = scenario(SMALL);
     let run = run(SMALL, WorldOptions::default());
     let bound = crate::lower_bound(&scenario).expect("a bound");
     let last = run.hosts.iter().filter_map(|host| host.done_at).fold(0.0, f64::max);
@@ -101,8 +101,7 @@ fn a_second_cut_leaves_the_first_as_it_is() {
         [[events]]
         at = '3 s'
         do = 'heal'";
-    let scenario = Scenario::parse(text).expect("a scenario");
-    let mut world = World::new(&scenario, WorldOptions::default()).expect("a world");
+    let mut world = world(&scenario(text));
     let cuts =
         |world: &World<'_>| [(1, 2), (2, 3), (1, 3)].map(|(one, other)| world.script.parts(one, other));
     world.act(0).expect("an event");
@@ -126,8 +125,7 @@ fn an_end_that_waits_for_its_window_is_told_once() {
         up = '1 MB/s'
         down = '5 MB/s'
         rtt = '300 ms'";
-    let scenario = Scenario::parse(text).expect("a scenario");
-    let mut world = World::new(&scenario, WorldOptions::default()).expect("a world");
+    let mut world = world(&scenario(text));
     let mut most = 0;
     while !world.over && world.step().expect("a step") {
         let waiting = world.due.iter().filter(|due| matches!(due.0.what, What::Known(_))).count();
