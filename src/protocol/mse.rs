@@ -30,6 +30,8 @@ pub use agreement::{Agreement, IncomingCipher, MseError, Pushed};
 pub use cipher::{Cipher, End, MseKey};
 pub use draw::{MseDraw, MseLengths};
 pub use initiator::{Initiator, MseOffer};
+#[cfg(test)]
+pub(crate) use key_exchange::POWERS;
 pub use key_log::{KeyLogError, MAX_KEYS, keys_among, parse_key_log};
 pub use negotiation::{MAX_TERMS, Methods, Part, Progress, Terms, terms};
 pub use responder::{MseAcceptance, Responder};

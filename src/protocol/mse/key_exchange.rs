@@ -39,6 +39,8 @@ impl KeyExchange {
     }
 
     fn power(&self, base: &U768) -> [u8; KEY_LENGTH] {
+        #[cfg(test)]
+        POWERS.set(POWERS.get() + 1);
         let base = ConstMontyForm::<Prime, { U768::LIMBS }>::new(base);
         let power = base.pow_bounded_exp(&self.exponent, 8 * EXPONENT_LENGTH as u32).retrieve();
         let mut bytes = [0; KEY_LENGTH];
@@ -52,6 +54,12 @@ impl fmt::Debug for KeyExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("KeyExchange")
     }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many powers this thread has computed: nearly all of what a negotiation costs.
+    pub(crate) static POWERS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }
 
 const_monty_params!(

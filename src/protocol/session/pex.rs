@@ -71,9 +71,9 @@ impl Core {
     /// What others are told of a peer may be another after what happened to it.
     pub(super) fn note_exchanged(&mut self, peer: &mut Peer) {
         let Some(address) = peer.dialable() else { return };
-        let flags = Some(peer.pex_flags());
-        if std::mem::replace(&mut peer.pex.flags, flags) != flags {
-            self.exchange.note(address, peer.stream, flags.unwrap_or_default());
+        let flags = peer.pex_flags();
+        if peer.pex.flags.replace(flags) != Some(flags) {
+            self.exchange.note(address, peer.stream, flags);
         }
     }
 

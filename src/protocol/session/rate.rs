@@ -33,6 +33,11 @@ impl Rate {
         rate.average
     }
 
+    /// The bytes of the last quarter of a second at most, which the average has not taken in yet.
+    pub(super) fn not_averaged(&self, now: Timestamp) -> u64 {
+        if now - self.since < WINDOW { self.bytes } else { 0 }
+    }
+
     /// Whether the rate falls from now on, unless something comes.
     pub(super) fn only_falls(&self, now: Timestamp) -> bool {
         self.bytes == 0 || now - self.since >= WINDOW

@@ -45,14 +45,15 @@ impl Core {
         }
     }
 
-    /// Has blocks read for a peer, as many as leave within [`AHEAD`] at the rate at which bytes left lately. A
-    /// block that is handed to the driver leaves, whether or not the peer is choked or cancels its request meanwhile.
+    /// Has blocks read for a peer, as many as leave within [`AHEAD`] at the rate at which bytes left lately; at first, before there
+    /// is a rate, as many bytes as have left. A block that is handed to the driver leaves, whether or not the peer is choked or
+    /// cancels its request meanwhile.
     pub(super) fn load_blocks(&mut self, now: Timestamp, peer: &mut Peer) {
         if peer.upload.queue.is_empty() || peer.unsent >= MAX_UNSENT {
             return;
         }
         let ahead = (peer.upload.leaving.per_second(now) * AHEAD.as_secs_f64()) as usize;
-        let most = ahead.clamp(LEAST_AHEAD, MAX_UNSENT);
+        let most = ahead.max(peer.upload.leaving.not_averaged(now) as usize).clamp(LEAST_AHEAD, MAX_UNSENT);
         let mut loading: usize = peer.upload.loading.iter().map(|block| block.length as usize).sum();
         while let Some(&block) = peer.upload.queue.front() {
             if peer.unsent + loading >= most || !self.is_running() {

@@ -125,7 +125,7 @@ impl CapturedAt {
 // What each packet touches stands together: see `MeasuredDirection`.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct MeasuredConnection {
+pub(super) struct MeasuredConnection<E> {
     pub(super) place: CapturedAt,
     /// The time of the latest packet.
     pub(super) now: Timestamp,
@@ -137,12 +137,12 @@ pub(super) struct MeasuredConnection {
     cost: usize,
     /// Nanoseconds from the first SYN to the third segment of the handshake.
     pub(super) handshake: Option<u64>,
-    pub(super) directions: [MeasuredDirection; 2],
+    pub(super) directions: [MeasuredDirection<E>; 2],
 }
 
-impl MeasuredConnection {
+impl<E> MeasuredConnection<E> {
     /// A connection whose first packet comes at `at`.
-    pub(super) fn begun_at(at: Timestamp, directions: [MeasuredDirection; 2]) -> Self {
+    pub(super) fn begun_at(at: Timestamp, directions: [MeasuredDirection<E>; 2]) -> Self {
         Self {
             course: OpeningAndEnding::default(),
             place: CapturedAt::default(),

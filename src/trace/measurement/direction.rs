@@ -18,7 +18,7 @@ use super::{DirectionMeasurement, OfferedWindow, QueueingDelay, RoundTrips};
 /// next segment comes. What most segments touch therefore stands together, and what few of them touch at the end.
 #[derive(Debug)]
 #[repr(C)]
-pub(super) struct MeasuredDirection {
+pub(super) struct MeasuredDirection<E> {
     /// Behind the highest number that was sent.
     next: u64,
     /// Behind the highest number that was acknowledged.
@@ -35,6 +35,8 @@ pub(super) struct MeasuredDirection {
     state: AcknowledgedState,
     holes: Holes,
     sent: SentSegments,
+    /// What its transport knows of the end that sends.
+    pub(super) end: E,
     /// When the last segment with numbers was captured.
     last_sent: Timestamp,
     /// Segments that carried bytes, and these bytes, each counted once.
@@ -133,9 +135,9 @@ impl WindowScale {
     }
 }
 
-impl MeasuredDirection {
+impl<E> MeasuredDirection<E> {
     /// A direction whose packets may carry a clock.
-    pub(super) fn begun_at(at: Timestamp, waits: ClockWaits, bytes_of_missing: u64) -> Self {
+    pub(super) fn begun_at(at: Timestamp, waits: ClockWaits, bytes_of_missing: u64, end: E) -> Self {
         Self {
             next: 0,
             acknowledged: 0,
@@ -147,6 +149,7 @@ impl MeasuredDirection {
             state: AcknowledgedState::NOTHING,
             holes: Holes::default(),
             sent: SentSegments::default(),
+            end,
             last_sent: at,
             segments: 0,
             bytes: 0,
@@ -202,27 +205,55 @@ impl MeasuredDirection {
     // Called once for TCP and once for uTP: what it is given need not be put into memory.
     #[inline(always)]
     pub(super) fn send(&mut self, segment: NumberedSegment<'_>, limits: &MeasurementLimits) {
-        self.segments += u64::from(segment.bytes > 0);
-        self.sender.catch_up(segment.at, limits);
-        if let Some(clock) = segment.clock
-            && let Some(waited) = self.waits.packet(segment.at, clock)
-            && segment.counts_wait
+        let NumberedSegment { at, start, end, bytes, clock, counts_wait, place } = segment;
+        self.segments += u64::from(bytes > 0);
+        self.depart(at, clock, counts_wait, limits);
+        if start < self.next {
+            self.send_old((at, clock), (start, end), bytes, place, limits);
+            self.last_sent = at;
+        } else {
+            if start > self.next {
+                self.leave_hole(at, start, clock, limits);
+            }
+            self.send_new(at, end, bytes, limits);
+        }
+    }
+
+    /// What [`send`](Self::send) does of TCP where the next bytes come, and nothing else.
+    // As `send`.
+    #[inline(always)]
+    pub(super) fn send_next(
+        &mut self,
+        at: Timestamp,
+        bytes: u64,
+        clock: Option<u32>,
+        limits: &MeasurementLimits,
+    ) {
+        self.segments += 1;
+        self.depart(at, clock, true, limits);
+        self.send_new(at, self.next + bytes, bytes, limits);
+    }
+
+    /// The sender sends something now, with the time of its clock.
+    #[inline(always)]
+    fn depart(&mut self, at: Timestamp, clock: Option<u32>, counts_wait: bool, limits: &MeasurementLimits) {
+        self.sender.catch_up(at, limits);
+        if let Some(clock) = clock
+            && let Some(waited) = self.waits.packet(at, clock)
+            && counts_wait
         {
             self.count_wait(waited, limits);
         }
-        if segment.start < self.next {
-            let NumberedSegment { at, start, end, bytes, clock, place, .. } = segment;
-            self.send_old((at, clock), (start, end), bytes, place, limits);
-        } else {
-            if segment.start > self.next {
-                self.leave_hole(segment.at, segment.start, segment.clock, limits);
-            }
-            self.next = segment.end;
-            self.bytes += segment.bytes;
-            self.sent.push(segment.start, segment.end, segment.bytes, segment.at, limits.segments);
-            self.sender.send(segment.at, segment.bytes, 0, limits);
-        }
-        self.last_sent = segment.at;
+    }
+
+    /// The next numbers are sent, up to `end`.
+    #[inline(always)]
+    fn send_new(&mut self, at: Timestamp, end: u64, bytes: u64, limits: &MeasurementLimits) {
+        self.sent.push(self.next, end, bytes, at, limits.segments);
+        self.next = end;
+        self.bytes += bytes;
+        self.sender.send(at, bytes, 0, limits);
+        self.last_sent = at;
     }
 
     /// A segment shows that the numbers before `end` were sent.
@@ -346,20 +377,27 @@ impl MeasuredDirection {
         self.has_offered(window) && self.holes.is_empty()
     }
 
-    /// What [`acknowledge`](Self::acknowledge) does of TCP where the receiver just [goes on](Self::goes_on). `number` is not before
-    /// the highest that was acknowledged, and not after those that were sent; where it is the highest that was acknowledged, the
-    /// segment carries something.
+    /// Whether the sender has to learn that the receiver has more, though the receiver acknowledges nothing new.
+    #[inline(always)]
+    pub(super) const fn has_news(&self) -> bool {
+        self.state.bytes != self.acknowledged_bytes
+    }
+
+    /// What [`acknowledge`](Self::acknowledge) does of TCP where the receiver just [goes on](Self::goes_on): it acknowledges so many
+    /// numbers further, of those that were sent. Where it acknowledges nothing new, the segment carries something, and this has
+    /// something to do where the receiver [has news](Self::has_news).
+    // As `send`.
     #[inline(always)]
     pub(super) fn advance(
         &mut self,
         at: Timestamp,
-        number: u64,
+        further: u64,
         bare: bool,
         to_sender: u64,
         limits: &MeasurementLimits,
     ) -> Option<u64> {
-        let sample =
-            if number > self.acknowledged { self.take_acknowledged(at, number, bare, limits) } else { None };
+        let number = self.acknowledged + further;
+        let sample = if further > 0 { self.take_acknowledged(at, number, bare, limits) } else { None };
         self.move_window(at, to_sender, limits);
         sample
     }
@@ -378,7 +416,7 @@ impl MeasuredDirection {
         self.acknowledged = number;
         self.duplicates = 0;
         let nanos = elapsed(taken.sent_at?, at);
-        let lone = number == self.next && taken.bytes < 2 * u64::from(self.sender.segment);
+        let lone = number == self.next && taken.bytes < 2 * u64::from(self.sender.segment());
         self.count_delay(nanos, bare && lone, limits);
         Some(nanos)
     }
@@ -386,10 +424,10 @@ impl MeasuredDirection {
     /// Most windows are those before, that many bytes further on.
     #[inline(always)]
     fn move_window(&mut self, at: Timestamp, to_sender: u64, limits: &MeasurementLimits) {
-        if self.state.bytes != self.acknowledged_bytes {
+        if self.has_news() {
+            self.sender.catch_up(at, limits);
             self.state.bytes = self.acknowledged_bytes;
             self.state.room_to = self.acknowledged_bytes.saturating_add(self.room);
-            self.sender.catch_up(at, limits);
             self.sender.acknowledged(at, to_sender, &self.state, limits);
         }
     }
@@ -526,7 +564,7 @@ impl MeasuredDirection {
             largest: self.queueing.largest_seconds(),
         });
         self.counts.largest_in_flight = self.sender.largest_in_flight;
-        self.counts.largest_segment = self.sender.segment;
+        self.counts.largest_segment = self.sender.segment();
         (self.counts.spans, self.counts.seconds) = self.sender.spans.finish(at);
         self.counts
     }

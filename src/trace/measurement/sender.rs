@@ -26,8 +26,12 @@ pub(super) struct SenderView {
     pub(super) largest_in_flight: u64,
     /// A loss is being repaired until so many bytes are acknowledged.
     recovers_until: Option<u64>,
+    /// As long as no more bytes than these were sent, nothing that the capture shows holds back more; 0 where something does. It
+    /// follows from what is known, from [`recovers_until`](Self::recovers_until), and from [`segment`](Self::segment): whoever
+    /// changes one of them [finds it anew](Self::find_free).
+    free_up_to: u64,
     /// The most bytes that a segment carries.
-    pub(super) segment: u32,
+    segment: u32,
     pub(super) spans: SpanRecorder,
     /// What was captured and has not reached the sender yet, in order.
     on_the_way: VecDeque<(Timestamp, AcknowledgedState)>,
@@ -66,6 +70,7 @@ impl SenderView {
             recovers_until: None,
             progress: at,
             largest_in_flight: 0,
+            free_up_to: UNKNOWN_ROOM,
             segment: 0,
             spans: SpanRecorder::begun_at(at),
         }
@@ -78,10 +83,22 @@ impl SenderView {
 
     /// A segment carries so many bytes where it may carry `largest`. Whether these are too many for one segment.
     #[inline(always)]
-    pub(super) fn carries(&mut self, bytes: u64, largest: u16) -> bool {
+    pub(super) fn carries(&mut self, bytes: u64, largest: u32) -> bool {
         let largest = u64::from(largest);
+        bytes > largest.min(self.segment.into()) && self.carries_more(bytes, largest)
+    }
+
+    /// The same of a segment that carries more than any before, or more than it may.
+    #[cold]
+    fn carries_more(&mut self, bytes: u64, largest: u64) -> bool {
         self.segment = self.segment.max(bytes.min(largest) as u32);
+        self.find_free();
         bytes > largest
+    }
+
+    /// The most bytes that a segment carries.
+    pub(super) const fn segment(&self) -> u32 {
+        self.segment
     }
 
     /// Lets the acknowledgements arrive that have reached the sender by now.
@@ -115,7 +132,7 @@ impl SenderView {
         if delay < AT_ONCE && self.next_arrival == NEVER {
             self.learn(now, state, limits);
         } else {
-            self.put_on_the_way(now, delay, *state, limits);
+            self.put_on_the_way(now, delay, state, limits);
         }
     }
 
@@ -124,7 +141,7 @@ impl SenderView {
         &mut self,
         now: Timestamp,
         delay: u64,
-        state: AcknowledgedState,
+        state: &AcknowledgedState,
         limits: &MeasurementLimits,
     ) {
         let at = Timestamp::from_nanos(now.as_nanos().saturating_add_unsigned(delay));
@@ -134,14 +151,16 @@ impl SenderView {
             self.on_the_way.pop_back();
         }
         self.next_arrival = at.min(self.next_arrival);
-        self.on_the_way.push_back((at, state));
+        self.on_the_way.push_back((at, *state));
     }
 
     #[inline(always)]
     fn learn(&mut self, at: Timestamp, state: &AcknowledgedState, limits: &MeasurementLimits) {
         if state.bytes > self.known.bytes {
             self.progress = self.progress.max(at);
-            self.known = *state;
+            // Number by number: the processor would wait for those that were written just now if it copied all of them at once.
+            let AcknowledgedState { bytes, room_to, closed, delayed } = *state;
+            self.known = AcknowledgedState { bytes, room_to, closed, delayed };
         } else if *state == self.known {
             return;
         } else {
@@ -150,6 +169,7 @@ impl SenderView {
         if self.recovers_until.is_some_and(|until| self.known.bytes >= until) {
             self.recovers_until = None;
         }
+        self.find_free();
         self.settle(at, limits);
     }
 
@@ -183,6 +203,7 @@ impl SenderView {
     pub(super) fn recover(&mut self, now: Timestamp, limits: &MeasurementLimits) {
         if self.recovers_until.is_none() && self.in_flight() > 0 {
             self.recovers_until = Some(self.sent);
+            self.find_free();
             self.settle(now, limits);
         }
     }
@@ -197,13 +218,20 @@ impl SenderView {
         self.spans.add_retransmission();
     }
 
-    /// Whether what was sent leaves less than two segments of room, or, in a window of few segments, less than half of it.
-    const fn fills_window(&self) -> bool {
+    /// Up to how many bytes the window leaves room for two segments, or, where it is one of few segments, half of it.
+    #[inline(always)]
+    const fn leaves_room_up_to(&self) -> u64 {
         let room_to = self.known.room_to;
         let half = room_to.saturating_sub(self.known.bytes) / 2;
         let two_segments = 2 * self.segment as u64;
-        let little = if two_segments < half { two_segments } else { half };
-        self.sent + little > room_to
+        room_to - if two_segments < half { two_segments } else { half }
+    }
+
+    /// Finds out how many bytes the sender may send with nothing to hold it back.
+    #[inline(always)]
+    fn find_free(&mut self) {
+        let held_back = self.known.closed | self.known.delayed | self.recovers_until.is_some();
+        self.free_up_to = if held_back { 0 } else { self.leaves_room_up_to() };
     }
 
     const fn in_flight(&self) -> u64 {
@@ -212,20 +240,33 @@ impl SenderView {
 
     #[inline(always)]
     fn settle(&mut self, at: Timestamp, limits: &MeasurementLimits) {
-        let state = if self.known.closed {
-            TransportState::WindowFull
-        } else if self.in_flight() == 0 {
+        self.spans.enter(at, self.state(), limits.spans);
+    }
+
+    /// What the sender does.
+    #[inline(always)]
+    const fn state(&self) -> TransportState {
+        if self.in_flight() > 0 && self.sent <= self.free_up_to {
+            TransportState::Sending
+        } else if self.in_flight() == 0 && !self.known.closed {
             TransportState::Idle
+        } else {
+            self.held_back()
+        }
+    }
+
+    /// What a sender does that is neither idle nor free to send.
+    #[inline(never)]
+    const fn held_back(&self) -> TransportState {
+        if self.known.closed {
+            TransportState::WindowFull
         } else if self.recovers_until.is_some() {
             TransportState::Recovering
-        } else if self.fills_window() {
+        } else if self.sent > self.leaves_room_up_to() {
             TransportState::WindowFull
-        } else if self.known.delayed {
-            TransportState::DelayTarget
         } else {
-            TransportState::Sending
-        };
-        self.spans.enter(at, state, limits.spans);
+            TransportState::DelayTarget
+        }
     }
 
     /// The bytes of memory beside the view itself.
@@ -236,3 +277,95 @@ impl SenderView {
 
 /// Below this delay in nanoseconds the capture was taken at the sender: an acknowledgement counts at once.
 const AT_ONCE: u64 = 500_000;
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// What happens to a sender.
+    #[derive(Debug, Clone, Copy)]
+    enum Event {
+        /// It sends new bytes, some of which were presumed to have been sent.
+        Sends(u64, u64),
+        SendsAgain,
+        /// A segment carries so many bytes.
+        Carries(u64),
+        /// Later segments show that so many bytes were sent.
+        Presumed(u64),
+        /// The receiver has so many bytes more, offers so much room, or none, reports a delay, and is so far away.
+        Heard {
+            bytes: u64,
+            room: u64,
+            closed: bool,
+            delayed: bool,
+            delay: u64,
+        },
+        Lost,
+        Waits,
+    }
+
+    fn events() -> impl Strategy<Value = Event> {
+        let room = prop_oneof![6 => 0u64..20_000, 1 => Just(UNKNOWN_ROOM / 2)];
+        let delay = prop_oneof![Just(0), Just(AT_ONCE), Just(3 * AT_ONCE)];
+        let rarely = || prop_oneof![6 => Just(false), 1 => Just(true)];
+        let heard = (0u64..3_000, room, rarely(), rarely(), delay);
+        prop_oneof![
+            6 => (0u64..3_000, 0u64..100).prop_map(|(bytes, presumed)| Event::Sends(bytes, presumed)),
+            1 => Just(Event::SendsAgain),
+            2 => (1u64..3_000).prop_map(Event::Carries),
+            1 => (0u64..3_000).prop_map(Event::Presumed),
+            6 => heard.prop_map(|(bytes, room, closed, delayed, delay)| {
+                Event::Heard { bytes, room, closed, delayed, delay }
+            }),
+            1 => Just(Event::Lost),
+            1 => Just(Event::Waits),
+        ]
+    }
+
+    /// What the sender does, by all that is known of it.
+    fn does(view: &SenderView) -> TransportState {
+        let AcknowledgedState { bytes, room_to, closed, delayed } = view.known;
+        let little = (2 * u64::from(view.segment)).min(room_to.saturating_sub(bytes) / 2);
+        match view.sent > bytes {
+            _ if closed => TransportState::WindowFull,
+            false => TransportState::Idle,
+            true if view.recovers_until.is_some() => TransportState::Recovering,
+            true if view.sent + little > room_to => TransportState::WindowFull,
+            true if delayed => TransportState::DelayTarget,
+            true => TransportState::Sending,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_sender_does_follows_from_all_that_is_known_of_it(events in vec(events(), 1..120)) {
+            let limits = &MeasurementLimits::PLENTY;
+            let mut view = SenderView::begun_at(Timestamp::from_nanos(0));
+            let mut acknowledged = 0;
+            for (event, at) in events.into_iter().zip(1..) {
+                let now = Timestamp::from_nanos(at * AT_ONCE.cast_signed());
+                view.catch_up(now, limits);
+                match event {
+                    Event::Sends(bytes, presumed) => view.send(now, bytes, presumed, limits),
+                    Event::SendsAgain => view.send_again(now, limits),
+                    Event::Carries(bytes) => {
+                        view.carries(bytes, 1_460);
+                    }
+                    Event::Presumed(bytes) => view.presume(now, bytes, limits),
+                    Event::Heard { bytes, room, closed, delayed, delay } => {
+                        acknowledged += bytes;
+                        let state =
+                            AcknowledgedState { bytes: acknowledged, room_to: acknowledged + room, closed, delayed };
+                        view.acknowledged(now, delay, &state, limits);
+                    }
+                    Event::Lost => view.recover(now, limits),
+                    Event::Waits => {}
+                }
+                prop_assert_eq!(view.state(), does(&view), "after {:?}: {:?}", event, view);
+            }
+        }
+    }
+}

@@ -107,9 +107,8 @@ impl SentSegments {
     pub(super) fn acknowledge(&mut self, number: u64) -> AcknowledgedSegments {
         let mut taken = AcknowledgedSegments::default();
         let mut again = false;
-        let waiting = self.segments.get_mut(self.gone..).unwrap_or_default();
-        let mut left = waiting.len();
-        for segment in waiting {
+        let mut gone = self.gone;
+        while let Some(segment) = self.segments.get_mut(gone) {
             if segment.end > number {
                 if segment.start < number {
                     again |= segment.again;
@@ -121,26 +120,25 @@ impl SentSegments {
             again |= segment.again;
             taken.sent_at = Some(segment.at);
             taken.bytes += segment.bytes;
-            left -= 1;
+            gone += 1;
         }
-        self.leave(left);
+        self.leave_out(gone);
         if again {
             taken.sent_at = None;
         }
         taken
     }
 
-    /// The last so many are not acknowledged.
+    /// The first so many are acknowledged.
     #[inline(always)]
-    fn leave(&mut self, left: usize) {
+    fn leave_out(&mut self, gone: usize) {
+        let left = self.segments.len() - gone;
+        self.gone = gone;
         if left == 0 {
             self.segments.clear();
             self.gone = 0;
-        } else {
-            self.gone = self.segments.len() - left;
-            if self.gone >= left.max(GONE) {
-                self.take_out();
-            }
+        } else if gone >= left.max(GONE) {
+            self.take_out();
         }
     }
 

@@ -23,8 +23,7 @@ pub(crate) struct TcpMeasuring {
     answers: u32,
     /// Whether the initiator's next segment answers the only SYN/ACK.
     awaits_third: bool,
-    ends: [TcpEnd; 2],
-    connection: MeasuredConnection,
+    connection: MeasuredConnection<TcpEnd>,
 }
 
 /// What one end said of itself, and where the numbers of what it sends stand.
@@ -54,31 +53,29 @@ impl Default for TcpEnd {
     }
 }
 
-impl TcpEnd {
-    /// The place of a number of a direction; `None` where it is too far from the next to be one of this connection.
+impl MeasuredDirection<TcpEnd> {
+    /// The place of a number; `None` where it is too far from the next to be one of this connection.
     #[inline(always)]
-    fn place_of(&self, number: u32, direction: &MeasuredDirection) -> Option<u64> {
-        let next = direction.next();
-        let ahead = number.wrapping_sub(self.number_at(next)).cast_signed();
-        (ahead.unsigned_abs() <= WINDOW).then(|| next.wrapping_add_signed(ahead.into()))
+    fn place_of(&self, number: u32) -> Option<u64> {
+        let ahead = number.wrapping_sub(self.number_at(self.next())).cast_signed();
+        (ahead.unsigned_abs() <= WINDOW).then(|| self.next().wrapping_add_signed(ahead.into()))
     }
 
     /// The number of a place.
     #[inline(always)]
     const fn number_at(&self, place: u64) -> u32 {
-        self.zero.wrapping_add(place as u32)
+        self.end.zero.wrapping_add(place as u32)
     }
 
     /// The direction begins with this number.
     #[cold]
-    const fn begin(&mut self, number: u32, direction: &mut MeasuredDirection) {
-        self.zero = number.wrapping_sub(FIRST_PLACE as u32);
-        direction.begin(FIRST_PLACE);
+    const fn begin_with(&mut self, number: u32) {
+        self.end.zero = number.wrapping_sub(FIRST_PLACE as u32);
+        self.begin(FIRST_PLACE);
     }
 }
 
-/// That of an end, and that of the other.
-#[inline(always)]
+/// What an end says, and what it hears.
 const fn sides<T>(pair: &mut [T; 2], end: Direction) -> (&mut T, &mut T) {
     let [initiator, responder] = pair;
     match end {
@@ -90,13 +87,13 @@ const fn sides<T>(pair: &mut [T; 2], end: Direction) -> (&mut T, &mut T) {
 impl TcpMeasuring {
     /// A connection whose first packet comes now.
     pub(crate) fn begun_at(moment: Moment) -> Self {
-        let direction = || MeasuredDirection::begun_at(moment.at, ClockWaits::ticking(MILLISECOND, false), 1);
+        let waits = || ClockWaits::ticking(MILLISECOND, false);
+        let direction = || MeasuredDirection::begun_at(moment.at, waits(), 1, TcpEnd::default());
         Self {
             connection: MeasuredConnection::begun_at(moment.at, [direction(), direction()]),
             syns: [None; 2],
             answers: 0,
             awaits_third: false,
-            ends: Default::default(),
         }
     }
 
@@ -132,23 +129,22 @@ impl TcpMeasuring {
         segment: &Segment<'_>,
         limits: &MeasurementLimits,
     ) -> bool {
-        let MeasuredConnection { directions, .. } = &mut self.connection;
-        let (here, there) = sides(&mut self.ends, direction);
-        let (said, heard) = sides(directions, direction);
+        let (from, to) = (direction as usize, direction.reverse() as usize);
+        let (said, heard) = (&self.connection.directions[from], &self.connection.directions[to]);
         let Some(ack) = segment.ack else { return false };
         let bytes = segment.payload.len() as u64;
         let changes_more = segment.syn | segment.fin | segment.rst | (segment.lost_tail > 0);
-        if changes_more || self.awaits_third || !said.begun() || segment.seq != here.number_at(said.next()) {
+        if changes_more || self.awaits_third || !said.begun() || segment.seq != said.number_at(said.next()) {
             return false;
         }
         let (acknowledged, outstanding) = (heard.acknowledged(), heard.next() - heard.acknowledged());
-        let further = u64::from(ack.wrapping_sub(there.number_at(acknowledged)));
+        let further = u64::from(ack.wrapping_sub(heard.number_at(acknowledged)));
         if further > outstanding || outstanding > WINDOW.into() {
             return false;
         }
         // One byte may be a probe of a closed window; nothing at all, and nothing new, tells of a loss or of a window.
         let tells_more = bytes == 1 || bytes + further == 0;
-        let window = SegmentWindow { raw: segment.window.into(), scale: here.scale };
+        let window = SegmentWindow { raw: segment.window.into(), scale: said.end.scale };
         if tells_more || !heard.goes_on(window) {
             return false;
         }
@@ -160,19 +156,20 @@ impl TcpMeasuring {
             self.time_stamps(at, direction, clock, Some(echo));
         }
         let MeasuredConnection { place, directions, offloaded, .. } = &mut self.connection;
-        let (said, heard) = sides(directions, direction);
-        let (_, there) = sides(&mut self.ends, direction);
-        let to_sender = to_sender(place, direction, heard);
-        if let Some(nanos) = heard.advance(at, acknowledged + further, bytes == 0, to_sender, limits) {
-            place.round_trip(direction, nanos);
+        let heard = &mut directions[to];
+        if further > 0 || heard.has_news() {
+            let to_sender = to_sender(place, direction, heard);
+            if let Some(nanos) = heard.advance(at, further, bytes == 0, to_sender, limits) {
+                place.round_trip(direction, nanos);
+            }
         }
         if bytes > 0 {
-            *offloaded |= said.sender.carries(bytes, there.takes);
-            let start = said.next();
-            let clock = time_stamps.map(|(clock, _)| clock);
-            let numbered =
-                NumberedSegment { at, start, end: start + bytes, bytes, clock, counts_wait: true, place };
-            said.send(numbered, limits);
+            let takes = directions[to].end.takes;
+            let said = &mut directions[from];
+            if said.sender.carries(bytes, takes.into()) {
+                *offloaded = true;
+            }
+            said.send_next(at, bytes, time_stamps.map(|(clock, _)| clock), limits);
         }
         true
     }
@@ -211,7 +208,7 @@ impl TcpMeasuring {
 
     fn synchronize(&mut self, at: Timestamp, direction: Direction, segment: &Segment<'_>) {
         let options = TcpOptions::read(segment.options);
-        let end = &mut self.ends[direction as usize];
+        let end = &mut self.connection.directions[direction as usize].end;
         end.takes = options.largest_segment.unwrap_or(LARGEST_OF_ANY_LINK);
         let repeated = end.syn.replace(options).is_some();
         self.syns[direction as usize] = if repeated { None } else { Some(at) };
@@ -226,7 +223,8 @@ impl TcpMeasuring {
                 self.awaits_third = self.answers == 1 && !repeated;
             }
         }
-        let [initiator, responder] = &mut self.ends;
+        let [initiator, responder] =
+            self.connection.directions.each_mut().map(|direction| &mut direction.end);
         let scales = match (&initiator.syn, &responder.syn) {
             (Some(asked), Some(answered)) => match (asked.window_scale, answered.window_scale) {
                 (Some(asked), Some(answered)) => (Some(asked), Some(answered)),
@@ -257,17 +255,19 @@ impl TcpMeasuring {
     /// smallest time is all that is wanted.
     #[inline(always)]
     fn time_stamps(&mut self, at: Timestamp, direction: Direction, clock: u32, echo: Option<u32>) {
-        let (here, there) = sides(&mut self.ends, direction);
+        let MeasuredConnection { place, directions, .. } = &mut self.connection;
+        let there = &mut directions[direction.reverse() as usize].end;
         if let Some(echo) = echo
             && let Some((timed, since)) = there.timed
             && echo.wrapping_sub(timed).cast_signed() >= 0
         {
             if echo == timed {
-                self.connection.place.round_trip(direction, elapsed(since, at));
+                place.round_trip(direction, elapsed(since, at));
             }
             there.timed = None;
         }
         // A value that came before may be on its way back already.
+        let here = &mut directions[direction as usize].end;
         if here.clock.is_none_or(|last| clock.wrapping_sub(last).cast_signed() > 0) {
             here.clock = Some(clock);
             here.timed.get_or_insert((clock, at));
@@ -284,13 +284,12 @@ impl TcpMeasuring {
         limits: &MeasurementLimits,
     ) {
         let MeasuredConnection { place, directions, .. } = &mut self.connection;
-        let (here, sender) = sides(&mut self.ends, direction);
-        let (_, heard) = sides(directions, direction);
+        let (said, heard) = sides(directions, direction);
         if !heard.begun() {
-            sender.begin(ack, heard);
+            heard.begin_with(ack);
         }
-        let Some(number) = sender.place_of(ack, heard) else { return };
-        let window = SegmentWindow { raw: segment.window.into(), scale: here.scale };
+        let Some(number) = heard.place_of(ack) else { return };
+        let window = SegmentWindow { raw: segment.window.into(), scale: said.end.scale };
         let bare = segment.payload.is_empty() && !segment.syn && !segment.fin && segment.lost_tail == 0;
         let sample = heard.acknowledge(
             AcknowledgingSegment {
@@ -299,7 +298,7 @@ impl TcpMeasuring {
                 bare,
                 window: if segment.syn { None } else { Some(window) },
                 // A block before the acknowledged number tells of bytes that came twice (RFC 2883).
-                selective: bare && selects_later(segment, number, sender, heard),
+                selective: bare && selects_later(segment, number, heard),
                 delayed: false,
                 to_sender: to_sender(place, direction, heard),
                 single_is_fin: true,
@@ -320,21 +319,20 @@ impl TcpMeasuring {
         limits: &MeasurementLimits,
     ) {
         let MeasuredConnection { place, directions, course, offloaded, now, .. } = &mut self.connection;
-        let (end, other) = sides(&mut self.ends, direction);
-        let (said, _) = sides(directions, direction);
+        let (said, heard) = sides(directions, direction);
         let bytes = segment.payload.len() as u64 + u64::from(segment.lost_tail);
         // The SYN itself takes the number before the first byte.
         let number = segment.seq.wrapping_add(segment.syn.into());
         if !said.begun() && (segment.syn || bytes > 0 || segment.fin) {
-            end.begin(number, said);
+            said.begin_with(number);
         }
         if bytes == 0 && !segment.fin {
             if said.begun() && !segment.syn {
-                carry_nothing(*now, end.place_of(number, said), clock, end, said, limits);
+                carry_nothing(*now, said.place_of(number), clock, said, limits);
             }
             return;
         }
-        let Some(start) = end.place_of(number, said) else { return };
+        let Some(start) = said.place_of(number) else { return };
         // Below the first place is what was sent before the capture began.
         if start < FIRST_PLACE {
             return;
@@ -343,9 +341,9 @@ impl TcpMeasuring {
             said.counts.probes += 1;
             return;
         }
-        *offloaded |= said.sender.carries(bytes, other.takes);
-        if segment.fin && end.fin.is_none() {
-            end.fin = Some(start + bytes);
+        *offloaded |= said.sender.carries(bytes, heard.end.takes.into());
+        if segment.fin && said.end.fin.is_none() {
+            said.end.fin = Some(start + bytes);
             course.end(direction);
         }
         let numbered = NumberedSegment {
@@ -378,19 +376,14 @@ impl TcpMeasuring {
 
 /// Nanoseconds from here to the sender of a direction and back, whose segments the segments in `direction` acknowledge.
 #[inline(always)]
-fn to_sender(place: &CapturedAt, direction: Direction, heard: &MeasuredDirection) -> u64 {
+fn to_sender(place: &CapturedAt, direction: Direction, heard: &MeasuredDirection<TcpEnd>) -> u64 {
     place.half(direction.reverse()).unwrap_or(0).saturating_add(heard.waited())
 }
 
 /// Whether a segment says that bytes after the acknowledged ones have arrived.
-fn selects_later(
-    segment: &Segment<'_>,
-    acknowledged: u64,
-    sender: &TcpEnd,
-    heard: &MeasuredDirection,
-) -> bool {
+fn selects_later(segment: &Segment<'_>, acknowledged: u64, heard: &MeasuredDirection<TcpEnd>) -> bool {
     let selective = TcpOptions::selective_of(segment.options);
-    let first = selective.and_then(|(first, _)| sender.place_of(first, heard));
+    let first = selective.and_then(|(first, _)| heard.place_of(first));
     first.is_some_and(|first| first >= acknowledged)
 }
 
@@ -400,11 +393,10 @@ fn carry_nothing(
     now: Timestamp,
     place: Option<u64>,
     clock: Option<u32>,
-    end: &TcpEnd,
-    said: &mut MeasuredDirection,
+    said: &mut MeasuredDirection<TcpEnd>,
     limits: &MeasurementLimits,
 ) {
-    let Some(place) = place.filter(|place| *place != said.next() && end.fin.is_none()) else { return };
+    let Some(place) = place.filter(|place| *place != said.next() && said.end.fin.is_none()) else { return };
     if place + 1 == said.next() {
         said.counts.probes += 1;
     } else if place > said.next() && place - said.next() <= FURTHEST_SHOWN {
@@ -416,7 +408,7 @@ fn carry_nothing(
 /// Whether a segment of one byte is none of the stream: one byte before the next is a keep-alive (RFC 9293, section 3.8.4), one
 /// byte into a closed window a probe (section 3.8.6.1).
 #[cold]
-const fn is_probe(start: u64, said: &MeasuredDirection) -> bool {
+const fn is_probe(start: u64, said: &MeasuredDirection<TcpEnd>) -> bool {
     let before_next = start + 1 == said.next() && said.acknowledged() == said.next();
     before_next || said.is_closed()
 }

@@ -15,10 +15,9 @@ use crate::{ConnectionMeasurement, Direction, Moment, StreamClosing};
 /// A uTP connection that is being measured.
 #[derive(Debug)]
 pub(crate) struct UtpMeasuring {
-    connection: MeasuredConnection,
+    connection: MeasuredConnection<UtpEnd>,
     /// When the only SYN was captured, until it is answered.
     syn: Option<Timestamp>,
-    ends: [UtpEnd; 2],
 }
 
 /// Where the numbers of one end's packets stand, and how long these wait on their way.
@@ -56,16 +55,21 @@ impl UtpEnd {
     }
 }
 
+impl MeasuredDirection<UtpEnd> {
+    /// The direction begins with this number.
+    const fn begin_with(&mut self, number: u16) {
+        self.end.number = number;
+        self.begin(self.end.place);
+    }
+}
+
 impl UtpMeasuring {
     /// A connection whose first packet comes now.
     pub(crate) fn begun_at(moment: Moment) -> Self {
-        let direction = || MeasuredDirection::begun_at(moment.at, ClockWaits::ticking(MICROSECOND, true), 0);
         let end = || UtpEnd { number: 0, place: FIRST_PLACE, reported: ReportedDelay::default() };
-        Self {
-            connection: MeasuredConnection::begun_at(moment.at, [direction(), direction()]),
-            syn: None,
-            ends: [end(), end()],
-        }
+        let waits = || ClockWaits::ticking(MICROSECOND, true);
+        let direction = || MeasuredDirection::begun_at(moment.at, waits(), 0, end());
+        Self { connection: MeasuredConnection::begun_at(moment.at, [direction(), direction()]), syn: None }
     }
 
     /// Takes in a packet.
@@ -90,11 +94,10 @@ impl UtpMeasuring {
             Kind::Syn => {
                 self.connection.course.syns += 1;
                 self.syn = (self.connection.course.syns == 1).then_some(at);
-                let end = &mut self.ends[direction as usize];
-                if !self.connection.directions[direction as usize].begun() {
+                let said = &mut self.connection.directions[direction as usize];
+                if !said.begun() {
                     // The SYN takes a number of its own.
-                    end.number = header.sequence.wrapping_add(1);
-                    self.connection.directions[direction as usize].begin(end.place);
+                    said.begin_with(header.sequence.wrapping_add(1));
                 }
                 return;
             }
@@ -119,16 +122,14 @@ impl UtpMeasuring {
     ) {
         let header = packet.header;
         let there = direction.reverse();
-        let sender = &mut self.ends[there as usize];
         let heard = &mut self.connection.directions[there as usize];
         // The acknowledged number is that of the last packet that arrived.
         let number = header.acknowledged.wrapping_add(1);
         if !heard.begun() {
-            sender.number = number;
-            heard.begin(sender.place);
+            heard.begin_with(number);
         }
-        let Some(number) = sender.place_of(number) else { return };
-        if let Some(micros) = sender.reported.waited(at, header.delay) {
+        let Some(number) = heard.end.place_of(number) else { return };
+        if let Some(micros) = heard.end.reported.waited(at, header.delay) {
             heard.count_wait(u64::from(micros) * MICROSECOND, limits);
         }
         let bare = header.kind == Kind::State;
@@ -142,13 +143,13 @@ impl UtpMeasuring {
                 bare,
                 window: Some(SegmentWindow { raw: header.window, scale: WindowScale::of(Some(0)) }),
                 selective: packet.selective > 0,
-                delayed: sender.reported.at_target,
+                delayed: heard.end.reported.at_target,
                 to_sender: self.connection.place.half(there).unwrap_or(0).saturating_add(heard.waited()),
                 single_is_fin: false,
             },
             limits,
         );
-        sender.stand_at(heard.next());
+        heard.end.stand_at(heard.next());
         if let Some(nanos) = sample {
             self.connection.place.round_trip(direction, nanos);
         }
@@ -159,19 +160,17 @@ impl UtpMeasuring {
         if header.kind == Kind::State {
             return;
         }
-        let end = &mut self.ends[direction as usize];
         let said = &mut self.connection.directions[direction as usize];
         if !said.begun() {
-            end.number = header.sequence;
-            said.begin(end.place);
+            said.begin_with(header.sequence);
         }
-        let Some(start) = end.place_of(header.sequence) else { return };
+        let Some(start) = said.end.place_of(header.sequence) else { return };
         // Below the first place is what was sent before the capture began.
         if start < FIRST_PLACE {
             return;
         }
         let bytes = packet.bytes as u64;
-        said.sender.segment = said.sender.segment.max(packet.bytes as u32);
+        said.sender.carries(bytes, u32::MAX);
         if header.kind == Kind::Fin {
             self.connection.course.end(direction);
         }
@@ -186,7 +185,7 @@ impl UtpMeasuring {
             place: &self.connection.place,
         };
         said.send(numbered, limits);
-        end.stand_at(said.next());
+        said.end.stand_at(said.next());
     }
 
     /// Gives the memory back.

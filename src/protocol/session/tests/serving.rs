@@ -125,6 +125,32 @@ fn no_more_is_read_than_leaves_within_a_second() {
 }
 
 #[test]
+fn who_takes_blocks_fast_is_read_twice_as_many_of_each_time() {
+    let mut stage = large_seed();
+    let mut lines = asked_for_much(&mut stage);
+    let mut reads = Vec::new();
+    // What was read leaves within a millisecond, all of it before the next is read.
+    while reads.iter().sum::<usize>() < 127 {
+        let asked: Vec<Vec<u32>> = lines
+            .iter()
+            .filter_map(|line| line.strip_prefix("load 1 "))
+            .map(|block| block.split(' ').map(|number| number.parse().unwrap()).collect())
+            .collect();
+        reads.push(asked.len());
+        stage.now = stage.now + std::time::Duration::from_millis(1);
+        lines = Vec::new();
+        for block in &asked {
+            lines.extend(loaded(&mut stage, block[0], block[1], block[2]));
+        }
+        let left = asked.len() * (16_384 + 13);
+        lines.extend(stage.hear(Input::Sent(SessionStreamId(1), left)));
+    }
+    // The first one says nothing yet: it is not known since when nothing left.
+    assert_eq!(reads[..2], [1, 1]);
+    assert!(reads[1..].windows(2).all(|two| two[1] >= 2 * two[0] || two[1] == 64), "{reads:?}");
+}
+
+#[test]
 fn a_slow_peer_that_is_choked_is_sent_no_more_than_the_block_that_leaves() {
     let mut stage = large_seed();
     asked_for_much(&mut stage);
