@@ -118,20 +118,12 @@ impl KnownPeers {
     pub(super) fn insert(&mut self, address: SocketAddr, source: PeerSource) {
         self.remove(address);
         self.peers.insert(address, KnownPeer::new(source));
-        self.sources.entry(source).or_default().count += 1;
+        self.count_in(address, source, None);
     }
 
     pub(super) fn remove(&mut self, address: SocketAddr) -> Option<KnownPeer> {
         let known = self.peers.remove(&address)?;
-        if let Some(told) = self.sources.get_mut(&known.source) {
-            told.count -= 1;
-            if let Some(failures) = known.yields() {
-                told.remove_failed(failures, address);
-            }
-            if told.count == 0 {
-                self.sources.remove(&known.source);
-            }
-        }
+        self.count_out(address, known.source, known.yields());
         Some(known)
     }
 
@@ -146,30 +138,30 @@ impl KnownPeers {
         let result = change(known);
         let after = (known.source, known.yields());
         if before != after {
-            self.move_between(address, before, after);
+            self.count_out(address, before.0, before.1);
+            self.count_in(address, after.0, after.1);
         }
         Some(result)
     }
 
-    fn move_between(
-        &mut self,
-        address: SocketAddr,
-        before: (PeerSource, Option<u32>),
-        after: (PeerSource, Option<u32>),
-    ) {
-        if let Some(told) = self.sources.get_mut(&before.0) {
-            if let Some(failures) = before.1 {
-                told.remove_failed(failures, address);
-            }
-            told.count -= 1;
-            if told.count == 0 && before.0 != after.0 {
-                self.sources.remove(&before.0);
-            }
-        }
-        let told = self.sources.entry(after.0).or_default();
+    /// An address counts as one of a source, with how often it failed where it [gives way](KnownPeer::yields).
+    fn count_in(&mut self, address: SocketAddr, source: PeerSource, failures: Option<u32>) {
+        let told = self.sources.entry(source).or_default();
         told.count += 1;
-        if let Some(failures) = after.1 {
+        if let Some(failures) = failures {
             told.add_failed(failures, address);
+        }
+    }
+
+    /// It counts so no longer.
+    fn count_out(&mut self, address: SocketAddr, source: PeerSource, failures: Option<u32>) {
+        let Some(told) = self.sources.get_mut(&source) else { return };
+        told.count -= 1;
+        if let Some(failures) = failures {
+            told.remove_failed(failures, address);
+        }
+        if told.count == 0 {
+            self.sources.remove(&source);
         }
     }
 

@@ -156,8 +156,7 @@ impl Swarm {
         }
         let Some(address) = self.known.first_to_yield(source, has_its_share) else { return false };
         if let Some(known) = self.known.remove(address).filter(|known| known.waits) {
-            let waiting = if known.source.can_be_invented() { &mut self.passed_on } else { &mut self.named };
-            waiting.remove(address, known.not_before);
+            self.queue(known.source.can_be_invented()).remove(address, known.not_before);
         }
         true
     }
@@ -168,11 +167,14 @@ impl Swarm {
             known.waits = true;
             (known.source.can_be_invented(), known.not_before)
         };
-        match self.known.change(address, waits) {
-            Some((false, not_before)) => self.named.push(address, not_before),
-            Some((true, not_before)) => self.passed_on.push(address, not_before),
-            None => {}
+        if let Some((passed_on, not_before)) = self.known.change(address, waits) {
+            self.queue(passed_on).push(address, not_before);
         }
+    }
+
+    /// Those that wait which only others told of, or which a tracker named.
+    const fn queue(&mut self, passed_on: bool) -> &mut Waiting {
+        if passed_on { &mut self.passed_on } else { &mut self.named }
     }
 
     /// The torrent is private: who was not named by a tracker is not dialled (BEP 27).
@@ -290,8 +292,7 @@ impl Swarm {
             return None;
         }
         loop {
-            let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
-            let address = waiting.first(now)?;
+            let address = self.queue(passed_on).first(now)?;
             let known = self.known.get(address);
             let rest = known.and_then(|known| known.not_before).filter(|&at| at > now);
             let is_free =
@@ -299,10 +300,10 @@ impl Swarm {
             if is_free && rest.is_none() {
                 return Some(address);
             }
-            let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
-            waiting.pop_first();
+            let queue = self.queue(passed_on);
+            queue.pop_first();
             match rest {
-                Some(at) => waiting.push(address, Some(at)),
+                Some(at) => queue.push(address, Some(at)),
                 None => drop(self.known.change(address, |known| known.waits = false)),
             }
         }
@@ -310,8 +311,7 @@ impl Swarm {
 
     /// The one whose turn it is, is dialled.
     fn take(&mut self, address: SocketAddr, passed_on: bool, now: Timestamp) {
-        let waiting = if passed_on { &mut self.passed_on } else { &mut self.named };
-        waiting.pop_first();
+        self.queue(passed_on).pop_first();
         let dialled = |known: &mut KnownPeer| {
             (known.waits, known.connected) = (false, true);
             known.source.can_be_invented()
@@ -440,12 +440,12 @@ impl Swarm {
             known.connected = false;
             (known.source.can_be_invented(), std::mem::replace(&mut known.waits, true), not_before)
         };
-        let Some((is_invented, waited, not_before)) = self.known.change(address, change) else { return };
-        let waiting = if is_invented { &mut self.passed_on } else { &mut self.named };
+        let Some((passed_on, waited, not_before)) = self.known.change(address, change) else { return };
+        let queue = self.queue(passed_on);
         if waited {
-            waiting.remove(address, not_before);
+            queue.remove(address, not_before);
         }
-        waiting.push_first(address);
+        queue.push_first(address);
     }
 
     /// The host that may bring us together with a peer, where none was asked yet: it named the peer as one that speaks holepunch.
