@@ -2,6 +2,7 @@
 //! value, so that what is written is always balanced.
 
 use std::collections::btree_map;
+use std::io::Write;
 use std::iter::Peekable;
 
 use super::OtherEntries;
@@ -17,22 +18,14 @@ impl Writer {
     /// Writes an integer: any type of up to 64 bits.
     pub fn integer(&mut self, number: impl Into<i128>) {
         let number: i128 = number.into();
-        self.out.push(b'i');
-        if number < 0 {
-            self.out.push(b'-');
-        }
-        match u64::try_from(number.unsigned_abs()) {
-            Ok(small) => self.decimal(small),
-            Err(_) => self.out.extend_from_slice(number.unsigned_abs().to_string().as_bytes()),
-        }
-        self.out.push(b'e');
+        // Memory takes whatever is written.
+        let _ = write!(self.out, "i{number}e");
     }
 
     /// Writes a string: its length in decimal, a colon, its bytes.
     pub fn bytes(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
-        self.decimal(bytes.len() as u64);
-        self.out.push(b':');
+        let _ = write!(self.out, "{}:", bytes.len());
         self.out.extend_from_slice(bytes);
     }
 
@@ -69,21 +62,6 @@ impl Writer {
         self.out.push(b'e');
     }
 
-    /// Writes a number in decimal, without memory of its own.
-    fn decimal(&mut self, mut number: u64) {
-        let mut digits = [0; MOST_DIGITS];
-        let mut first = MOST_DIGITS;
-        loop {
-            first -= 1;
-            digits[first] = b'0' + (number % 10) as u8;
-            number /= 10;
-            if number == 0 {
-                break;
-            }
-        }
-        self.out.extend_from_slice(&digits[first..]);
-    }
-
     /// All that was written.
     pub fn into_bytes(self) -> Vec<u8> {
         self.out
@@ -92,9 +70,6 @@ impl Writer {
 
 /// Most messages fit into so many bytes, or into twice as many.
 const FIRST_ROOM: usize = 128;
-
-/// The digits of the greatest number of 64 bits.
-const MOST_DIGITS: usize = 20;
 
 /// Writes the entries of one dictionary, in the order of the calls. BEP 3 wants them sorted by key, as bytes; the
 /// writer does not sort, since some clients do not either.
