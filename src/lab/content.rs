@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bittrace_protocol::geometry::Geometry;
 use bittrace_protocol::metainfo::PieceDigest;
-use bittrace_protocol::{DecodeError, InfoHash, Metainfo, PieceIndex, bencode, merkle};
+use bittrace_protocol::{DecodeError, Metainfo, PieceIndex, bencode, merkle};
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
@@ -76,12 +76,6 @@ impl Content {
     /// How many bytes a piece has: none where there is no such piece.
     pub fn piece_size(&self, piece: u32) -> u32 {
         self.metainfo.placement().and_then(|all| all.piece_size(PieceIndex(piece))).unwrap_or(0)
-    }
-
-    /// Everything that peers and trackers have it by: both hashes of a hybrid torrent.
-    pub(crate) fn info_hashes(&self) -> Vec<InfoHash> {
-        let v2 = self.metainfo.truncated_v2().filter(|v2| *v2 != self.metainfo.info_hash);
-        std::iter::once(self.metainfo.info_hash).chain(v2).collect()
     }
 
     /// What a piece comes to.
@@ -263,7 +257,7 @@ mod tests {
             assert!(content.untracked.has_all_hashes());
             assert_eq!(u64::from(content.piece_count()), size.div_ceil(65_536));
             let is_hybrid = kind == TorrentKind::Hybrid;
-            assert_eq!(content.info_hashes().len(), if is_hybrid { 2 } else { 1 });
+            assert_eq!(torrent.info_hashes().count(), if is_hybrid { 2 } else { 1 });
             for piece in 0..content.piece_count() {
                 let bytes = content.bytes(piece, 0, content.piece_size(piece));
                 let mut digester = torrent.digester(PieceIndex(piece));

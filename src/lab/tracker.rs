@@ -35,7 +35,15 @@ impl Tracker {
         let plan = &scenario.tracker;
         let secret = Chance::of(seed, "tracker", "connection ids").next();
         let chance = Chance::of(seed, "tracker", "peers");
-        Self { secret, ..Self::new(content.info_hashes(), plan.interval.0.as_secs(), plan.numwant, chance) }
+        Self {
+            secret,
+            ..Self::new(
+                content.metainfo.info_hashes().collect(),
+                plan.interval.0.as_secs(),
+                plan.numwant,
+                chance,
+            )
+        }
     }
 
     const fn new(hashes: Vec<InfoHash>, interval: u64, numwant: usize, chance: Chance) -> Self {

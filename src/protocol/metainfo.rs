@@ -189,6 +189,12 @@ impl Metainfo {
         self.info_hash_v2.as_ref().and_then(|hash| hash.first_chunk().copied().map(InfoHash))
     }
 
+    /// The info hashes that trackers and peers have it by: both of a hybrid one (BEP 52, "Upgrade Path").
+    pub fn info_hashes(&self) -> impl Iterator<Item = InfoHash> + use<> {
+        let v2 = self.truncated_v2().filter(|hash| *hash != self.info_hash);
+        std::iter::once(self.info_hash).chain(v2)
+    }
+
     /// The bytes of a piece that peers need to send: without the padding at its end, which is zero (BEP 47). `None` where
     /// there is no such piece.
     pub fn piece_content(&self, index: PieceIndex) -> Option<u32> {

@@ -341,7 +341,7 @@ impl Host {
             node = node.with_dht(self.dht_node(contacts, begins), begins);
         }
         if self.calls_out {
-            node = node.with_lsd(Beacon::new(PORT, content.info_hashes(), &secret));
+            node = node.with_lsd(Beacon::new(PORT, content.metainfo.info_hashes().collect(), &secret));
             let own = Interface { id: INTERFACE, address: self.address.ip(), prefix: LOCAL_NETWORK };
             node.handle(begins, node::Input::Interfaces(vec![own]));
         }

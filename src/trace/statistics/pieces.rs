@@ -224,7 +224,7 @@ impl PiecesSeen {
 
     /// Takes in a torrent under each of its hashes. The first that goes by a hash keeps it.
     fn know(&mut self, torrent: &Arc<Metainfo>) {
-        for hash in hashes_of(torrent) {
+        for hash in torrent.info_hashes() {
             self.torrents.entry(hash).or_insert_with(|| Arc::clone(torrent));
         }
     }
@@ -306,7 +306,7 @@ impl PiecesSeen {
     /// Takes in what a torrent is, of which blocks may have come already, under either of its info hashes.
     fn describe(&mut self, torrent: &Arc<Metainfo>) {
         self.know(torrent);
-        for hash in hashes_of(torrent) {
+        for hash in torrent.info_hashes() {
             let all = (hash, PieceIndex(0))..=(hash, PieceIndex(u32::MAX));
             let pieces: Vec<PieceIndex> = self.rows.range(all).map(|((_, piece), _)| *piece).collect();
             for piece in pieces {
@@ -374,12 +374,6 @@ impl PiecesSeen {
     fn known_as(&self, info_hash: InfoHash) -> InfoHash {
         self.torrent(info_hash).map_or(info_hash, |torrent| torrent.info_hash)
     }
-}
-
-/// The hashes that peers call a torrent by: two of a hybrid one (BEP 52, "Upgrade Path").
-fn hashes_of(torrent: &Metainfo) -> impl Iterator<Item = InfoHash> + use<> {
-    let truncated = torrent.truncated_v2().filter(|hash| *hash != torrent.info_hash);
-    std::iter::once(torrent.info_hash).chain(truncated)
 }
 
 #[cfg(test)]
