@@ -222,8 +222,6 @@ impl Connection {
 
 /// How long the answer to a SYN is waited for (libutp).
 const SYN_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long an acknowledgement may wait for something else to be sent (librqbit-utp).
-pub(super) const ACKNOWLEDGE_AFTER: Duration = Duration::from_millis(40);
 /// A connection on which nothing is sent says so often that it is there, so that no router forgets it (libutp).
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(29);
 /// How often a packet leaves though the other end's window is zero (libutp).

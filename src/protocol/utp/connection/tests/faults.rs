@@ -448,12 +448,14 @@ fn a_connection_that_says_nothing_stays_alive() {
 }
 
 #[test]
-fn two_packets_are_acknowledged_at_once_and_one_after_40_milliseconds() {
+fn two_packets_are_acknowledged_at_once_and_one_after_a_quarter_of_the_round_trip() {
     let mut connection = opened();
     give(&mut connection, START + millis(10), &packet(0, 50, 500, 100, MIB, b"a"));
     assert!(told(&mut connection, START + millis(10)).is_empty());
-    assert!(told(&mut connection, START + millis(49)).is_empty());
-    assert_eq!(told(&mut connection, START + millis(50)).len(), 1);
+    assert!(told(&mut connection, START + millis(12)).is_empty());
+    // The round trip is 10 ms.
+    assert_eq!(connection.wakes_at(), Some(START + Duration::from_micros(12_500)));
+    assert_eq!(told(&mut connection, START + millis(13)).len(), 1);
     give(&mut connection, START + millis(60), &packet(0, 50, 501, 100, MIB, b"b"));
     give(&mut connection, START + millis(60), &packet(0, 50, 502, 100, MIB, b"c"));
     assert_eq!(told(&mut connection, START + millis(60))[0].header.acknowledged, 502);
