@@ -11,6 +11,7 @@ mod flows;
 mod http_tracker;
 mod keys;
 mod mse;
+mod offloaded;
 mod peer_wire;
 mod proxy;
 mod resync;

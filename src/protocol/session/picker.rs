@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use crate::metainfo::Padding;
 use crate::{Block, Geometry, PieceIndex};
 
 use super::SessionStreamId;
@@ -19,6 +20,8 @@ pub(super) struct Picker {
     block_length: u32,
     /// Whether last blocks are asked for with the zeros after them.
     pads: bool,
+    /// What of the row is padding, where nobody is asked for blocks that are padding alone.
+    padding: Padding,
     states: Vec<PieceState>,
     /// The pieces that wait.
     pub(super) rarity: Rarity,
@@ -112,6 +115,7 @@ impl Picker {
         let mut picker = Self {
             block_length: block_length.max(1),
             pads: false,
+            padding: Padding::default(),
             states: vec![PieceState::Waiting; total as usize],
             rarity: Rarity::new(total, rng),
             partials: BTreeMap::new(),
@@ -137,7 +141,7 @@ impl Picker {
         picker
     }
 
-    /// Asks for the last block of a piece as if zeros followed up to the next piece, and counts these as left: see
+    /// Asks for the last block of a piece as if zeros followed up to the next piece, and counts all zeros up to there as left: see
     /// [`Profile::pads_blocks`](super::Profile::pads_blocks).
     pub(super) fn pad_blocks(&mut self) {
         if !self.geometry.is_aligned() {
@@ -155,10 +159,36 @@ impl Picker {
         }
     }
 
+    /// Asks nobody for blocks that are padding alone; they are [made](Self::made_blocks).
+    pub(super) fn make_padding(&mut self, padding: Padding) {
+        self.padding = padding;
+    }
+
+    /// The blocks of a piece that nobody is asked for, because they are padding alone. A piece without any other block is asked
+    /// for as if it had no padding, so that it comes to an end as all pieces do.
+    pub(super) fn made_blocks(&self, piece: PieceIndex) -> Vec<Block> {
+        if self.padding.is_empty() {
+            return Vec::new();
+        }
+        let count = self.geometry.piece_size(piece).unwrap_or(0).div_ceil(self.block_length);
+        let blocks = (0..count).map(|number| self.block(piece, number));
+        let made: Vec<Block> =
+            blocks.filter(|block| self.padding.covers_block(&self.geometry, *block)).collect();
+        if made.len() < count as usize { made } else { Vec::new() }
+    }
+
     fn count_left(&mut self) {
         let missing =
             (0..).map(PieceIndex).zip(&self.states).filter(|(_, state)| **state != PieceState::Done);
-        self.left = missing.map(|(piece, _)| u64::from(self.asked_size(piece))).sum();
+        self.left = missing.map(|(piece, _)| u64::from(self.counted_size(piece))).sum();
+    }
+
+    /// The bytes of a piece that count as left.
+    fn counted_size(&self, piece: PieceIndex) -> u32 {
+        match self.pads {
+            true => self.geometry.piece_length(),
+            false => self.geometry.piece_size(piece).unwrap_or(0),
+        }
     }
 
     /// The bytes of a piece that peers are asked for.
@@ -459,7 +489,11 @@ impl Picker {
     fn begin(&mut self, piece: PieceIndex, reserved: Reserved) {
         let size = self.geometry.piece_size(piece).unwrap_or(0);
         self.states[piece.0 as usize] = PieceState::Started;
-        self.partials.insert(piece, Partial::new(size, self.block_length, reserved));
+        let mut partial = Partial::new(size, self.block_length, reserved);
+        for block in self.made_blocks(piece) {
+            partial.make(block.begin / self.block_length);
+        }
+        self.partials.insert(piece, partial);
         self.open.insert(piece);
     }
 
@@ -572,7 +606,7 @@ impl Picker {
         self.states[piece.0 as usize] = PieceState::Done;
         self.done.insert(piece);
         let size = u64::from(self.geometry.piece_size(piece).unwrap_or(0));
-        self.left -= u64::from(self.asked_size(piece));
+        self.left -= u64::from(self.counted_size(piece));
         // Nobody is asked for what is not wanted.
         self.wanted.missing -= 1;
         self.wanted.left -= size;
@@ -594,6 +628,7 @@ const RANDOM_TRIES: usize = 16;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Metainfo;
 
     const CHOICE: PieceChoice<'_> =
         PieceChoice { listed: &[], order: PieceOrder::RarestFirst, random_pieces: 0 };
@@ -643,7 +678,7 @@ mod tests {
         let geometry = Geometry::aligned(32_768, [20_000, 50]).expect("a geometry");
         let mut picker = Picker::new(geometry, 16_384, [], &mut rng);
         picker.pad_blocks();
-        assert_eq!(picker.left(), 32_768 + 16_384);
+        assert_eq!(picker.left(), 2 * 32_768);
         let mut all = PieceSet::none(2);
         for piece in 0..2 {
             all.insert(PieceIndex(piece));
@@ -668,6 +703,40 @@ mod tests {
         }
         assert!((0..2).all(|piece| picker.pass(PieceIndex(piece)).is_some()));
         assert_eq!(picker.left(), 0);
+    }
+
+    #[test]
+    fn blocks_of_padding_are_made_but_where_a_piece_has_no_other() {
+        let files = "d6:lengthi1e4:pathl1:aeed4:attr1:p6:lengthi65535e4:pathl1:bee";
+        let info = format!("d5:filesl{files}e4:name1:t12:piece lengthi32768e6:pieces40:");
+        let torrent = Metainfo::decode_info(&[info.as_bytes(), &[0; 40], b"e"].concat()).expect("a torrent");
+        let geometry = torrent.placement().expect("a geometry").clone();
+        let mut rng = Rng::new(1);
+        let mut picker = Picker::new(geometry, 16_384, [], &mut rng);
+        picker.make_padding(torrent.padding());
+        let mut all = PieceSet::none(2);
+        (0..2).for_each(|piece| {
+            all.insert(PieceIndex(piece));
+        });
+        let seeker = Seeker::of_any(PEER, &all);
+        let mut asked: Vec<Block> = std::iter::from_fn(|| picker.pick(&seeker, &CHOICE, &mut rng)).collect();
+        asked.sort_unstable_by_key(|block| (block.index, block.begin));
+        let places =
+            |blocks: &[Block]| blocks.iter().map(|block| (block.index.0, block.begin)).collect::<Vec<_>>();
+        assert_eq!(places(&asked), [(0, 0), (1, 0), (1, 16_384)]);
+        assert_eq!(places(&picker.made_blocks(PieceIndex(0))), [(0, 16_384)]);
+        assert_eq!(picker.left(), 65_536);
+        // It comes all the same, and is of no use.
+        let made = Block { index: PieceIndex(0), begin: 16_384, length: 16_384 };
+        assert!(!picker.ask_again(made, PEER));
+        assert!(picker.arrive(asked[0], 0, 16_384, PEER).piece_done);
+        // What failed is begun anew without the padding as well.
+        assert!(picker.fail(PieceIndex(0)).is_some_and(|failed| failed.givers().flatten().count() == 1));
+        let again = std::iter::from_fn(|| picker.pick(&seeker, &CHOICE, &mut rng)).collect::<Vec<_>>();
+        assert_eq!(places(&again), [(0, 0)]);
+        assert!(picker.arrive(again[0], 0, 16_384, PEER).piece_done);
+        assert!(picker.pass(PieceIndex(0)).is_some());
+        assert_eq!(picker.left(), 32_768);
     }
 
     #[test]
