@@ -510,3 +510,15 @@ impl PeerUpload {
 
 /// How many requests a peer queues that does not say (BEP 10, "reqq").
 const DEFAULT_REQQ: usize = 250;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client keeps fifty of them, and a simulated swarm fifty for each of its hosts.
+    #[test]
+    fn a_peer_takes_less_than_two_kilobytes() {
+        let size = size_of::<Peer>();
+        assert!(size <= 1_816, "{size}");
+    }
+}
