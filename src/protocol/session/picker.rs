@@ -266,8 +266,8 @@ impl Picker {
         choice: &PieceChoice<'_>,
         rng: &mut Rng,
     ) -> Option<Block> {
-        // A peer goes on with its piece.
-        if let Some(block) = seeker.current.and_then(|piece| self.pick_open(seeker, piece)) {
+        let current = seeker.current.filter(|&piece| self.goes_on(seeker, piece, choice));
+        if let Some(block) = current.and_then(|piece| self.pick_open(seeker, piece)) {
             return Some(block);
         }
         let started = self.next_started(seeker, choice);
@@ -286,15 +286,31 @@ impl Picker {
         self.rarity.waiting() == 0 && self.open.is_empty()
     }
 
+    /// Whether a peer goes on with its piece. It does, so that pieces become whole, unless others have the piece by now and
+    /// pieces wait that the peer alone has: peers that ask a seed do not know of each other which piece they began, and the seed
+    /// would send one piece to several of them. What is left of the piece is asked of others, so a piece that is to come from one
+    /// peer is not left.
+    fn goes_on(&self, seeker: &Seeker<'_>, piece: PieceIndex, choice: &PieceChoice<'_>) -> bool {
+        let is_left = self.rarity_counts(choice)
+            && self.rarity.holders(piece) > 1
+            && self.partials.get(&piece).is_some_and(|partial| !partial.is_reserved())
+            && self.open.len() < MOST_OPEN
+            && self.rarity.held_by_one().take(LOOKED_AT).any(|piece| seeker.may(piece));
+        !is_left
+    }
+
+    fn rarity_counts(&self, choice: &PieceChoice<'_>) -> bool {
+        choice.order == PieceOrder::RarestFirst
+            && choice.listed.is_empty()
+            && self.done.count() >= choice.random_pieces
+    }
+
     /// The started piece to go on with, unless a piece is to be begun. Started pieces come before others that are as rare, and
     /// where rarity does not count, before all others (BEP 3, "strict priority"). They do not come before rarer ones: what a seed
     /// alone has would have to wait until it has sent all that others stopped sending halfway.
     fn next_started(&self, seeker: &Seeker<'_>, choice: &PieceChoice<'_>) -> Option<PieceIndex> {
         let mut open = self.open.iter().copied().filter(|&piece| self.is_open_to(seeker, piece));
-        let rarity_counts = choice.order == PieceOrder::RarestFirst
-            && choice.listed.is_empty()
-            && self.done.count() >= choice.random_pieces;
-        if !rarity_counts {
+        if !self.rarity_counts(choice) {
             return open.next();
         }
         let started = open.min_by_key(|&piece| self.rarity.holders(piece))?;
@@ -587,6 +603,14 @@ const MAX_ASKED: usize = 3;
 
 /// In the end game, how many blocks a source of whole runs is asked for at once.
 const MAX_DOUBLES: usize = 16;
+
+/// With so many started pieces that have blocks to ask for, no peer leaves its piece for another: each takes memory until it is
+/// whole, some 20 KB for a piece of 4 MiB.
+const MOST_OPEN: usize = 64;
+
+/// How many of the pieces that one peer has are looked at to learn whether the peer is the one. They are in no order, and in a
+/// young swarm they are nearly all pieces and the peer is the seed.
+const LOOKED_AT: usize = 32;
 
 /// How often a random piece is tried before the rarest is taken.
 const RANDOM_TRIES: usize = 16;

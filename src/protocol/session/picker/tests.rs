@@ -42,6 +42,85 @@ fn a_seed_is_asked_for_what_it_alone_has_before_what_others_stopped_sending() {
 }
 
 #[test]
+fn a_peer_leaves_a_piece_that_others_have_for_what_it_alone_has() {
+    let mut rng = Rng::new(1);
+    let mut picker = picker([1, 1, 2, 2], &mut rng);
+    let all = having(&[0, 1, 2, 3]);
+    let pick = |picker: &mut Picker, current: Option<PieceIndex>, choice: &PieceChoice<'_>| {
+        let seeker = Seeker { current, ..Seeker::of_any(SEED, &all) };
+        let block = picker.pick(&seeker, choice, &mut Rng::new(2)).expect("a block");
+        (block.index, block.begin / 16_384)
+    };
+    let (first, _) = pick(&mut picker, None, &CHOICE);
+    let second = PieceIndex(1 - first.0);
+    assert!(first.0 < 2);
+    // Another peer has the piece whole.
+    picker.rarity.more(first, &mut rng);
+    // Where rarity does not count, the peer goes on.
+    let in_order = PieceChoice { order: PieceOrder::InOrder, ..CHOICE };
+    assert!(picker.goes_on(&Seeker::of_any(SEED, &all), first, &in_order));
+    // A peer that does not have the other piece goes on as well.
+    assert!(picker.goes_on(&Seeker::of_any(PEER, &having(&[first.0, 2])), first, &CHOICE));
+    assert_eq!(pick(&mut picker, Some(first), &CHOICE), (second, 0));
+    assert_eq!(pick(&mut picker, Some(second), &CHOICE), (second, 1));
+    // There is nothing else that the peer alone has.
+    assert_eq!(pick(&mut picker, Some(second), &CHOICE), (first, 1));
+}
+
+#[test]
+fn a_peer_goes_on_with_a_piece_that_it_alone_has_and_with_one_of_equals() {
+    let mut rng = Rng::new(1);
+    for holders in [[1; 4], [2; 4]] {
+        let mut picker = picker(holders, &mut rng);
+        let all = having(&[0, 1, 2, 3]);
+        let block = picker.pick(&Seeker::of_any(SEED, &all), &CHOICE, &mut rng).expect("a block");
+        assert!(picker.goes_on(&Seeker::of_any(SEED, &all), block.index, &CHOICE), "{holders:?}");
+    }
+}
+
+#[test]
+fn a_piece_that_is_to_come_from_one_peer_is_not_left() {
+    let mut rng = Rng::new(1);
+    let mut picker = picker([1, 1, 2, 2], &mut rng);
+    let all = having(&[0, 1, 2, 3]);
+    let mut seeker = Seeker::of_any(SEED, &all);
+    let blocks = [(); 2].map(|()| picker.pick(&seeker, &CHOICE, &mut rng).expect("a block"));
+    for block in blocks {
+        picker.arrive(block, 0, block.length as usize, SEED);
+    }
+    let piece = blocks[0].index;
+    assert!(picker.is_hashing(piece) && picker.fail(piece).is_some());
+    seeker.current = Some(piece);
+    assert_eq!(picker.pick(&seeker, &CHOICE, &mut rng).map(|block| block.index), Some(piece));
+    picker.rarity.more(piece, &mut rng);
+    assert!(picker.goes_on(&seeker, piece, &CHOICE));
+}
+
+#[test]
+fn few_pieces_are_left_open_however_fast_others_get_them() {
+    let mut rng = Rng::new(1);
+    let geometry = Geometry::new(32_768, [200 * 32_768]).expect("a geometry");
+    let mut picker = Picker::new(geometry, 16_384, [], &mut rng);
+    let mut all = PieceSet::none(200);
+    for piece in (0..200).map(PieceIndex) {
+        all.insert(piece);
+        picker.rarity.more(piece, &mut rng);
+    }
+    let mut current = None;
+    for _ in 0..200 {
+        let seeker = Seeker { current, ..Seeker::of_any(SEED, &all) };
+        let block = picker.pick(&seeker, &CHOICE, &mut rng).expect("a block");
+        if current != Some(block.index) {
+            // A peer claims each piece once the seed was asked for some of it.
+            picker.rarity.more(block.index, &mut rng);
+        }
+        current = Some(block.index);
+        assert!(picker.open.len() <= MOST_OPEN, "{}", picker.open.len());
+    }
+    assert_eq!(picker.open.len(), MOST_OPEN);
+}
+
+#[test]
 fn last_blocks_are_asked_for_with_their_padding_until_that_stops() {
     let mut rng = Rng::new(1);
     let geometry = Geometry::aligned(32_768, [20_000, 50]).expect("a geometry");
