@@ -159,10 +159,17 @@ def devices(windows):
     print("devices and streams are refused")
 
 
+def arguments(process):
+    """The arguments of a process; none where it has ended meanwhile."""
+    try:
+        return (process / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
 def processes(marker):
     """How many processes have this among their arguments."""
-    lines = (path.read_bytes() for path in pathlib.Path("/proc").glob("[0-9]*/cmdline") if path.exists())
-    return sum(marker in line for line in lines)
+    return sum(marker in arguments(process) for process in pathlib.Path("/proc").glob("[0-9]*"))
 
 
 def replay(windows):

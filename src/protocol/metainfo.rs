@@ -19,12 +19,14 @@ use crate::{DecodeError, InfoHash, PieceIndex};
 mod choice;
 mod digest;
 mod files;
+mod padding;
 mod trees;
 
 pub(crate) use choice::number_ranges;
 pub use choice::{ChoiceError, ChosenFiles, FileChoice};
 pub use digest::{PieceDigest, PieceDigester, PieceVerdict};
 pub use files::{File, Name};
+pub use padding::Padding;
 pub use trees::{PieceHash, PieceHasher, TreePiece};
 
 /// Piece layers by the roots of their files: hashes one after the other (BEP 52, "piece layers").

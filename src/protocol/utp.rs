@@ -10,6 +10,7 @@ mod connection;
 mod delay;
 mod header;
 mod mux;
+mod pace;
 mod packet_size;
 mod receive_buffer;
 mod round_trip;

@@ -12,13 +12,17 @@ pub const fn host(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(10, 77, 0, last))
 }
 
+/// An address of the namespace in the /24 of this number; those of [`host`] are in that of 0.
+pub const fn host_of(network: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(10, 77, network, 1))
+}
+
 /// Gives the namespace these addresses. What is sent to them leaves from ours, as it would from another machine.
 ///
 /// # Panics
 /// When the namespace does not take them.
-pub fn add_hosts(hosts: impl Iterator<Item = u8>) {
-    for last in hosts {
-        let address = host(last);
+pub fn add_hosts(addresses: impl Iterator<Item = IpAddr>) {
+    for address in addresses {
         let commands = format!(
             "ip address replace {address}/32 dev lo &&
              ip route replace local {address} dev lo table local scope host src {}",

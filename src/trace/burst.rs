@@ -114,8 +114,8 @@ pub enum StreamEvent<'a> {
         /// The connection.
         stream: StreamId,
     },
-    /// How the transport behaved, where that was asked for. It comes right before [`Closed`](Self::Closed), and only of
-    /// connections whose bytes are wanted to the end.
+    /// How uTP behaved, where that was asked for. It comes right before [`Closed`](Self::Closed), and only of connections whose
+    /// bytes are wanted to the end.
     Measured {
         /// The connection.
         stream: StreamId,

@@ -11,6 +11,7 @@ mod flows;
 mod http_tracker;
 mod keys;
 mod mse;
+mod offloaded;
 mod peer_wire;
 mod proxy;
 mod resync;
@@ -75,6 +76,8 @@ pub struct ConnectionEnd {
     pub closed: Moment,
     /// How TCP or uTP behaved, where [`TraceOptions::measure`](crate::TraceOptions::measure) asks for it.
     pub measured: Option<Box<ConnectionMeasurement>>,
+    /// Of TCP, the connection as its segments were noted down: where they are measured, `measured` is set.
+    pub(crate) noted_as: Option<StreamId>,
 }
 
 /// Turns what happens on connections, and datagrams, into records.
@@ -104,7 +107,7 @@ impl Dissector {
     }
 
     /// Measures how uTP behaves on the connections that begin from now on, for
-    /// [`ConnectionEnd::measured`]. Of TCP, [`Reassembler::measuring`](crate::Reassembler::measuring) does.
+    /// [`ConnectionEnd::measured`].
     pub fn measure_utp(&mut self) {
         self.datagrams.measure();
     }
@@ -211,18 +214,20 @@ impl Dissector {
                 connection.interest()
             }
             StreamEvent::Closed { closing, .. } => {
+                let before = out.len();
                 connection.close(moment, closing, &mut self.recognised, out);
+                if let Some(Dissected::Connection(end)) = out.range_mut(before..).next_back() {
+                    end.noted_as = Some(stream);
+                }
                 StreamInterest::Unwanted
             }
             StreamEvent::Awaited { direction, missing, .. } => {
                 connection.awaits(direction, missing);
                 connection.interest()
             }
-            StreamEvent::Measured { measurement, .. } => {
-                connection.measured(measurement);
-                connection.interest()
+            StreamEvent::Opened { .. } | StreamEvent::Established { .. } | StreamEvent::Measured { .. } => {
+                StreamInterest::Wanted
             }
-            StreamEvent::Opened { .. } | StreamEvent::Established { .. } => StreamInterest::Wanted,
         };
         let (undecided_now, waits_now) = connection.costs();
         self.undecided = self.undecided + undecided_now - undecided;

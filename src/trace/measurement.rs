@@ -28,7 +28,7 @@ mod tcp;
 mod utp;
 
 pub(crate) use budget::MeasurementBudget;
-pub(crate) use tcp::TcpMeasuring;
+pub(crate) use tcp::{SegmentNotes, TcpMeasurements};
 pub(crate) use utp::{MeasuredPacket, UtpMeasuring};
 
 /// How the transport of one connection behaved.

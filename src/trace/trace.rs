@@ -17,6 +17,7 @@ use bittrace_protocol::{InfoHash, Timestamp};
 use crate::capture::{Capture, Cut, TraceError};
 use crate::dissect::Dissected;
 use crate::expert::Annotator;
+use crate::measurement::TcpMeasurements;
 use crate::recorder::Viewpoint;
 use ahead::Ahead;
 use reading::CaptureReader;
@@ -85,6 +86,7 @@ pub struct TraceOptions {
 pub struct Trace {
     source: RecordSource,
     about: About,
+    measurements: TcpMeasurements,
     annotator: Annotator,
     ready: VecDeque<Dissected>,
     /// How many of those were passed. They go all at once: to take each off the queue would copy it.
@@ -145,6 +147,7 @@ impl Trace {
         Self {
             source,
             about,
+            measurements: TcpMeasurements::default(),
             annotator,
             ready: VecDeque::new(),
             passed: 0,
@@ -189,10 +192,15 @@ impl Trace {
             let more = match &mut self.source {
                 RecordSource::Here(reading) => {
                     let more = reading.step(&mut self.ready);
+                    if let Some(notes) = reading.notes() {
+                        self.measurements.take(notes);
+                    }
                     self.about.update(reading);
                     more
                 }
-                RecordSource::Ahead(ahead) => ahead.next(&mut self.ready, &mut self.about),
+                RecordSource::Ahead(ahead) => {
+                    ahead.next(&mut self.ready, &mut self.about, &mut self.measurements)
+                }
             };
             self.finished = !more?;
             if let Some(listener) = &mut self.progress {
@@ -207,6 +215,11 @@ impl Trace {
         if let Some(next) = self.ready.get_mut(self.passed) {
             if self.about.viewpoint() == Viewpoint::BetweenHosts {
                 self.annotator.learn_that_no_host_is_local();
+            }
+            if let Dissected::Connection(end) = next
+                && let Some(noted_as) = end.noted_as.take()
+            {
+                end.measured = self.measurements.of_closed(noted_as);
             }
             self.annotator.annotate(next);
         }

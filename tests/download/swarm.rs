@@ -48,7 +48,7 @@ fn folders(folder: &Path, last: u8, (path, bytes): &(String, Vec<u8>)) -> (PathB
 #[test]
 #[ignore = "another test runs it, in a network namespace"]
 fn a_magnet_link_leads_through_them_elsewhere() {
-    add_hosts(12..=17);
+    add_hosts((12..=17).map(host));
     let folder = scratch_folder();
     // The clients know of nobody: their tracker has no peers, and the link has another one.
     let theirs = ScriptedTracker::naming_later_at(host(1)).0;

@@ -176,6 +176,7 @@ fn rows(learnt: &InferredProfile) -> Vec<ProfileRow> {
         row("extended", Value::Object(extended)),
         row("block_length", json!(profile.block_length)),
         row("pads_blocks", json!(profile.pads_blocks)),
+        row("requests_padding", json!(profile.requests_padding)),
         row("first_requests", json!(profile.initial_pipeline)),
         row("most_requests", json!(profile.max_pipeline)),
         row("refills", json!(refills(schedule))),

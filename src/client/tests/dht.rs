@@ -16,7 +16,7 @@ use bittrace_protocol::magnet::{InfoHashes, Magnet};
 use bittrace_protocol::metainfo::PieceLayers;
 use bittrace_protocol::session::{Config, SeedGoal};
 use bittrace_testing::clients::*;
-use bittrace_testing::hosts::{add_hosts, host, names_peers};
+use bittrace_testing::hosts::{add_hosts, host, host_of, names_peers};
 use bittrace_testing::programs::*;
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_trace::record::{Body, Side};
@@ -58,10 +58,18 @@ impl Network {
 
     /// So many nodes, each at its own address.
     fn in_a_namespace(count: u8) -> Self {
-        let nodes = 13..13 + count;
-        add_hosts(12..13 + count);
-        let at = |last| SocketAddr::new(host(last), free_port());
-        Self { ours: host(1), client: at(12), nodes: nodes.map(at).collect() }
+        Self::of_hosts((13..13 + count).map(host))
+    }
+
+    /// So many nodes, each in a /24 of its own.
+    fn in_networks(count: u8) -> Self {
+        Self::of_hosts((13..13 + count).map(host_of))
+    }
+
+    fn of_hosts(nodes: impl Iterator<Item = IpAddr> + Clone) -> Self {
+        add_hosts(std::iter::once(host(12)).chain(nodes.clone()));
+        let at = |host| SocketAddr::new(host, free_port());
+        Self { ours: host(1), client: at(host(12)), nodes: nodes.map(at).collect() }
     }
 }
 
@@ -245,11 +253,11 @@ here! {
 }
 
 macro_rules! elsewhere {
-    ($($test:ident: $way:ident $program:literal $client:ident $has:ident $count:expr;)*) => {$(
+    ($($test:ident: $way:ident $program:literal $client:ident $has:ident $place:ident $count:expr;)*) => {$(
         #[test]
         fn $test() {
             if is_in_a_namespace() {
-                $way(Network::in_a_namespace($count), $client, Has::$has);
+                $way(Network::$place($count), $client, Has::$has);
             } else if ["libtorrent", $program, "unshare", "ip"].into_iter().all(is_there) {
                 in_a_namespace(stringify!($test));
             }
@@ -257,15 +265,21 @@ macro_rules! elsewhere {
     )*};
 }
 
-/// Transmission takes no part in the DHT where it knows fewer nodes; qBittorrent asks one node of a /24. rTorrent 0.9.8 finds
-/// nobody: it reads the text before an address as a part of it, and dials 54.58.10.77 ("6:" and 10.77) where the peer is 10.77.0.1.
+/// Transmission takes no part in the DHT where it knows fewer nodes. rTorrent 0.9.8 finds nobody: it reads the text before an address
+/// as a part of it, and dials 54.58.10.77 ("6:" and 10.77) where the peer is 10.77.0.1.
 const ENOUGH: u8 = 12;
 
+/// A search of qBittorrent asks one node of a /24. Where that is ours, which has the content and names nobody that has it, the
+/// search ends without a peer, and the next one is due after a quarter of an hour.
+const NETWORKS: u8 = 3;
+
 elsewhere! {
-    qbittorrent_gives_by_a_link_and_the_dht_alone: gives "qbittorrent-nox" qbittorrent Link 1;
-    rtorrent_gives_by_a_link_and_the_dht_alone: gives "rtorrent" rtorrent Link 1;
-    transmission_gives_by_a_link_and_the_dht_alone: gives "transmission-daemon" transmission Link ENOUGH;
-    transmission_takes_by_a_link_and_the_dht_alone: takes "transmission-daemon" transmission Link ENOUGH;
+    qbittorrent_gives_by_a_link_and_the_dht_alone: gives "qbittorrent-nox" qbittorrent Link in_a_namespace 1;
+    qbittorrent_takes_by_the_dht_alone: takes "qbittorrent-nox" qbittorrent Torrent in_networks NETWORKS;
+    qbittorrent_takes_by_a_link_and_the_dht_alone: takes "qbittorrent-nox" qbittorrent Link in_networks NETWORKS;
+    rtorrent_gives_by_a_link_and_the_dht_alone: gives "rtorrent" rtorrent Link in_a_namespace 1;
+    transmission_gives_by_a_link_and_the_dht_alone: gives "transmission-daemon" transmission Link in_a_namespace ENOUGH;
+    transmission_takes_by_a_link_and_the_dht_alone: takes "transmission-daemon" transmission Link in_a_namespace ENOUGH;
 }
 
 /// A node that is asked, on raw bytes: what came to it within the time that a run takes.

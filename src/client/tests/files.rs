@@ -5,13 +5,14 @@
 mod support;
 
 use std::path::Path;
+use std::time::Duration;
 
 use bittrace_client::{DownloadReport, Error, Outcome, Resume};
 use bittrace_protocol::session::{Config, SeedGoal};
 use bittrace_testing::peer::{HostilePeer, Misconduct};
 use bittrace_testing::torrent::{SeededTorrent, all_files};
 use bittrace_testing::tracker::ScriptedTracker;
-use support::{Swarm, config, options, run};
+use support::{Swarm, options, run};
 
 const PIECE: usize = 32 * 1024;
 const FILES: [(&str, usize); 4] =
@@ -33,6 +34,20 @@ impl Swarm {
 
     fn blocks(&self) -> usize {
         self.seed.bytes.len().div_ceil(16 * 1024)
+    }
+}
+
+/// Nothing here depends on how soon somebody is given up, and under Wine all is slow.
+fn config() -> Config {
+    let patience = Duration::from_secs(20);
+    Config {
+        connect_timeout: patience,
+        handshake_timeout: patience,
+        request_timeout: patience,
+        choke_timeout: patience,
+        silence_timeout: patience,
+        tracker_timeout: patience,
+        ..support::config()
     }
 }
 
@@ -244,7 +259,8 @@ fn wait_for(swarm: &Swarm, child: &mut std::process::Child, blocks: usize) -> bo
         if child.try_wait().unwrap().is_some() {
             return false;
         }
-        std::thread::yield_now();
+        // A process that waits in a loop takes its time from the one that it waits for.
+        std::thread::sleep(Duration::from_micros(200));
     }
     true
 }

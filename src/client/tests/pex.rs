@@ -44,7 +44,7 @@ struct Scene {
 impl Scene {
     /// The third peer serves all but this host.
     fn new(choked: std::net::IpAddr) -> Self {
-        add_hosts(5..=5);
+        add_hosts([host(5)].into_iter());
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let (our_tracker, our_peers) = ScriptedTracker::naming_later_at(IN_NAMESPACE);

@@ -7,6 +7,7 @@ mod support;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
+use std::process::Command;
 
 use bittrace_client::{Download, DownloadOptions, Notice, Outcome, Stop};
 use bittrace_protocol::PeerId;
@@ -15,10 +16,11 @@ use bittrace_protocol::session::{
     Config, EncryptionPolicy, EncryptionProfile, Event, Identity, SeedGoal, Transport,
 };
 use bittrace_protocol::wire::Message;
+use bittrace_testing::programs::{in_a_namespace, is_in_a_namespace, is_there, wait_until};
 use bittrace_testing::torrent::SeededTorrent;
 use bittrace_testing::tracker::ScriptedTracker;
 use bittrace_trace::record::{self, Body};
-use bittrace_trace::{Dissected, Trace, TraceOptions};
+use bittrace_trace::{Capture, Dissected, Trace, TraceOptions};
 use support::{options, patient, run};
 
 const PIECE: usize = 64 * 1024;
@@ -76,7 +78,8 @@ fn content_of(recording: &Path, length: usize) -> Vec<u8> {
     content
 }
 
-fn downloads(policies: [UtpPolicy; 2], encryption: EncryptionPolicy) {
+/// A download that is whole, and whose recording shows every block.
+fn downloads(policies: [UtpPolicy; 2], encryption: EncryptionPolicy) -> SeededTorrent {
     let (tracker, named) = ScriptedTracker::naming_later();
     let seed = SeededTorrent::single(&tracker.url(), 6_000_000, PIECE);
     let folder = tempfile::tempdir().unwrap();
@@ -96,6 +99,7 @@ fn downloads(policies: [UtpPolicy; 2], encryption: EncryptionPolicy) {
     seed.assert_whole(&output);
     assert!(content_of(&recording, seed.bytes.len()) == *seed.bytes);
     seeder.end();
+    seed
 }
 
 #[test]
@@ -111,6 +115,41 @@ fn who_prefers_utp_uses_it() {
 #[test]
 fn what_is_encrypted_over_utp_is_read_with_the_keys_of_the_recording() {
     downloads([UtpPolicy::Require, UtpPolicy::Require], EncryptionPolicy::Require);
+}
+
+/// Up to 64 packets leave together, and on loopback nothing takes these apart.
+#[test]
+fn a_capture_of_loopback_shows_every_block() {
+    if !is_in_a_namespace() {
+        if ["tcpdump", "unshare", "ip"].into_iter().all(is_there) {
+            in_a_namespace("a_capture_of_loopback_shows_every_block");
+        }
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (capture, log) = (folder.path().join("lo.pcap"), folder.path().join("log"));
+    let mut command = Command::new("tcpdump");
+    // Its own user cannot write here.
+    command
+        .args(["-i", "lo", "-n", "-U", "--immediate-mode", "-B", "65536", "-Z", "root", "-w"])
+        .arg(&capture);
+    let mut tcpdump = command.stderr(std::fs::File::create(&log).unwrap()).spawn().unwrap();
+    wait_until("capturing", &log, || std::fs::read_to_string(&log).unwrap().contains("listening on"));
+    let seed = downloads([UtpPolicy::Require, UtpPolicy::Require], EncryptionPolicy::Off);
+    let mut before = 0;
+    wait_until("done", &log, || {
+        let size = std::fs::metadata(&capture).unwrap().len();
+        size > seed.bytes.len() as u64 && std::mem::replace(&mut before, size) == size
+    });
+    assert!(Command::new("kill").arg(tcpdump.id().to_string()).status().unwrap().success());
+    tcpdump.wait().unwrap();
+    let mut packets = Capture::open(&capture).unwrap();
+    let mut largest = 0;
+    while let Some(packet) = packets.next_packet().unwrap() {
+        largest = largest.max(packet.data.len());
+    }
+    assert!(largest > 10_000, "no packets left together: {largest}");
+    assert!(content_of(&capture, seed.bytes.len()) == *seed.bytes);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::gate::Gate;
 use super::lookup::{Lookup, LookupGoal};
 use super::peer_store::PeerStore;
-use super::table::{K, Table};
+use super::table::K;
 use super::tokens::Tokens;
 use super::transactions::{Purpose, Transactions, Waited};
 use super::{Kind, Message, Method, Node, NodeFamilies, NodeId, Query, Response};
@@ -21,6 +21,7 @@ use crate::{HostPort, InfoHash, Timestamp};
 
 mod answers;
 mod external;
+mod families;
 mod reach;
 mod saved;
 #[cfg(test)]
@@ -30,8 +31,7 @@ mod tests;
 
 pub use saved::SavedNodes;
 
-use external::Votes;
-use reach::Reach;
+use families::Families;
 
 /// What a node of the DHT is told before it begins.
 #[derive(Debug, Clone)]
@@ -113,7 +113,7 @@ pub struct SearchResult {
 pub struct DhtNode {
     settings: DhtSettings,
     draw: SecretStream,
-    families: Vec<Family>,
+    families: Families,
     transactions: Transactions,
     lookups: BTreeMap<u32, Lookup>,
     next_lookup: u32,
@@ -128,18 +128,6 @@ pub struct DhtNode {
     routers_at: Timestamp,
     save_at: Timestamp,
     outputs: VecDeque<DhtOutput>,
-}
-
-/// What there is of each family.
-#[derive(Debug)]
-struct Family {
-    ipv6: bool,
-    table: Table,
-    votes: Votes,
-    reach: Reach,
-    /// When nodes near our id are looked for, where few are known.
-    bootstrap_at: Timestamp,
-    bootstraps: u32,
 }
 
 /// A torrent whose peers are looked for.
@@ -159,19 +147,9 @@ impl DhtNode {
     /// A node that has not asked anybody yet.
     pub fn new(settings: DhtSettings, now: Timestamp) -> Self {
         let mut draw = SecretStream::new(settings.secret, "dht", 0);
-        let families = [(settings.ipv4, false), (settings.ipv6, true)].into_iter().filter(|(has, _)| *has);
-        let families = families.map(|(_, ipv6)| {
-            let own = settings.saved.id(ipv6).unwrap_or_else(|| NodeId(draw.array()));
-            Family {
-                ipv6,
-                table: Table::new(own, now),
-                votes: Votes::default(),
-                reach: Reach::default(),
-                bootstrap_at: now,
-                bootstraps: 0,
-            }
+        let families = Families::new([settings.ipv4, settings.ipv6], now, |ipv6| {
+            settings.saved.id(ipv6).unwrap_or_else(|| NodeId(draw.array()))
         });
-        let families = families.collect();
         let mut node = Self {
             families,
             transactions: Transactions::new(settings.secret),
@@ -270,7 +248,7 @@ impl DhtNode {
     /// The good nodes, for the next run.
     pub fn saved(&self, now: Timestamp) -> SavedNodes {
         let mut saved = SavedNodes::default();
-        for family in &self.families {
+        for family in self.families.iter() {
             saved.keep(family.ipv6, family.table.own(), &family.table.good(now));
         }
         saved
@@ -295,9 +273,9 @@ impl DhtNode {
             self.routers_at = now + ROUTERS_EVERY;
             self.settings.routers.clone().into_iter().for_each(|name| self.resolve(name));
         }
-        for number in 0..self.families.len() {
-            let family = &mut self.families[number];
-            let (ipv6, own) = (family.ipv6, family.table.own());
+        for ipv6 in [false, true] {
+            let Some(family) = self.families.get_mut(ipv6) else { continue };
+            let own = family.table.own();
             if family.table.len() < K && now >= family.bootstrap_at {
                 family.bootstrap_at = now + BOOTSTRAP_AGAIN * (1 << family.bootstraps.min(6));
                 family.bootstraps += 1;
@@ -328,8 +306,7 @@ impl DhtNode {
 
     /// Begins a search for peers, in each family.
     fn search_peers(&mut self, now: Timestamp, torrent: InfoHash) {
-        let families: Vec<_> = self.families.iter().map(|family| family.ipv6).collect();
-        let lookups: BTreeSet<_> = families
+        let lookups: BTreeSet<_> = [false, true]
             .into_iter()
             .filter_map(|ipv6| self.search(now, torrent.0, LookupGoal::Peers(torrent), ipv6))
             .collect();
@@ -352,7 +329,7 @@ impl DhtNode {
             return None;
         }
         let mut lookup = Lookup::new(target, goal, ipv6, now);
-        let family = self.families.iter().find(|family| family.ipv6 == ipv6)?;
+        let family = self.families.get(ipv6)?;
         let near = family.table.nearest(target, 2 * K);
         near.iter().for_each(|node| lookup.add(Some(node.id), node.address));
         if near.len() < K {
@@ -437,16 +414,14 @@ impl DhtNode {
         method: Method,
         arguments: impl FnOnce(&mut Query),
     ) -> bool {
-        let Some(family) = self.families.iter().find(|family| family.ipv6 == address.is_ipv6()) else {
-            return false;
-        };
+        let Some(family) = self.families.of(address) else { return false };
         let own = family.table.own();
         let read_only = self.settings.read_only || family.reach.is_unreached(now);
         // The other family's nodes are wanted only where few of them are known (BEP 32).
-        let other = self.families.iter().find(|family| family.ipv6 != address.is_ipv6());
+        let other = self.families.other_than(address);
         let wants_other = other.is_some_and(|other| other.table.len() < K);
         let Some(transaction) = self.transactions.begin(now, address, purpose) else { return false };
-        if let Some(family) = self.families.iter_mut().find(|family| family.ipv6 == address.is_ipv6()) {
+        if let Some(family) = self.families.of_mut(address) {
             family.reach.asks(address);
         }
         let looks_up = matches!(method, Method::FindNode | Method::GetPeers);
@@ -465,8 +440,7 @@ impl DhtNode {
     }
 
     fn received(&mut self, now: Timestamp, from: SocketAddr, bytes: &[u8]) {
-        let has_family = self.families.iter().any(|family| family.ipv6 == from.is_ipv6());
-        if !has_family || bytes.len() > MAX_MESSAGE {
+        if self.families.of(from).is_none() || bytes.len() > MAX_MESSAGE {
             return;
         }
         let Ok(message) = Message::decode_incomplete(bytes) else { return };
@@ -504,9 +478,7 @@ impl DhtNode {
             }
         }
         self.contacts.retain(|(_, address)| *address != from);
-        let Some(family) = self.families.iter_mut().find(|family| family.ipv6 == from.is_ipv6()) else {
-            return;
-        };
+        let Some(family) = self.families.of_mut(from) else { return };
         family.reach.is_answered(now, from);
         if family.table.len() == 0 {
             // With the first node that answers, more are found at once.
@@ -530,7 +502,7 @@ impl DhtNode {
         let nodes = response.all_nodes().filter(|node| node.address.port() >= FIRST_PORT);
         let nodes: Vec<_> = nodes.filter(|node| !self.is_own(node.id)).copied().collect();
         // Nodes of the other family are known from now on, and asked when there are few.
-        let other = self.families.iter().find(|family| family.ipv6 != node.address.is_ipv6());
+        let other = self.families.other_than(node.address);
         if other.is_some_and(|other| other.table.len() < K) {
             let others = nodes.iter().filter(|other| other.address.is_ipv6() != node.address.is_ipv6());
             for other in others.take(K) {
@@ -600,9 +572,7 @@ impl DhtNode {
 
     /// Notes a node that has not answered yet; whether that is news and few others are known.
     fn note_contact(&mut self, now: Timestamp, id: Option<NodeId>, address: SocketAddr) -> bool {
-        let Some(family) = self.families.iter_mut().find(|family| family.ipv6 == address.is_ipv6()) else {
-            return false;
-        };
+        let Some(family) = self.families.of_mut(address) else { return false };
         if address.port() == 0 || self.contacts.iter().any(|(_, known)| *known == address) {
             return false;
         }

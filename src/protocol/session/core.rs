@@ -375,6 +375,11 @@ pub(super) fn picker_of(
         picker.pad_blocks();
     }
     if let Some(torrent) = torrent.known()
+        && !config.profile.requests_padding
+    {
+        picker.make_padding(torrent.padding());
+    }
+    if let Some(torrent) = torrent.known()
         && let Ok(files) = config.files.find_in(torrent)
     {
         picker.want_only(&files.pieces(torrent));

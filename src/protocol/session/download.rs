@@ -270,6 +270,7 @@ impl Core {
             self.outputs.push_back(Output::Store(block.index, offset, bytes.split_off(arrival.known)));
         }
         if arrival.piece_done {
+            self.store_padding(block.index);
             self.have_schedule.note_arrived(block.index);
         }
         if arrival.block_done {
@@ -280,6 +281,20 @@ impl Core {
             self.deferred.answered_elsewhere.extend(others.map(|other| (other, block)));
         }
         fresh
+    }
+
+    /// Has the blocks of a piece stored that nobody was asked for, because they are padding alone.
+    fn store_padding(&mut self, piece: PieceIndex) {
+        for block in self.picker.made_blocks(piece) {
+            self.unstored += u64::from(block.length);
+            let (mut at, end) = (block.begin, block.begin + block.length);
+            while at < end {
+                let count = (end - at).min(ZEROS.len() as u32);
+                let zeros = Bytes::from_static(&ZEROS[..count as usize]);
+                self.outputs.push_back(Output::Store(piece, at, zeros));
+                at += count;
+            }
+        }
     }
 
     /// Learns from a whole block how many requests keep a peer busy.
@@ -409,6 +424,9 @@ impl Session {
         }
     }
 }
+
+/// Padding, as much as is made at once.
+pub(super) static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
 
 /// The bytes of a have message, and of the head of a bitfield (BEP 3, "peer messages").
 const HAVE: usize = 9;

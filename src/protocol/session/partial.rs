@@ -62,6 +62,16 @@ impl Partial {
         }
     }
 
+    /// A block is there without a peer that gave it; its bytes are still to be stored.
+    pub(super) fn make(&mut self, number: u32) {
+        let length = self.length(number);
+        let Some(block) = self.blocks.get_mut(number as usize) else { return };
+        block.there = length;
+        self.missing -= 1;
+        self.unasked -= 1;
+        self.unstored += u64::from(length);
+    }
+
     pub(super) const fn unasked(&self) -> u32 {
         self.unasked
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use crate::metainfo::Padding;
 use crate::{Block, Geometry, PieceIndex};
 
 use super::SessionStreamId;
@@ -19,6 +20,8 @@ pub(super) struct Picker {
     block_length: u32,
     /// Whether last blocks are asked for with the zeros after them.
     pads: bool,
+    /// What of the row is padding, where nobody is asked for blocks that are padding alone.
+    padding: Padding,
     states: Vec<PieceState>,
     /// The pieces that wait.
     pub(super) rarity: Rarity,
@@ -112,6 +115,7 @@ impl Picker {
         let mut picker = Self {
             block_length: block_length.max(1),
             pads: false,
+            padding: Padding::default(),
             states: vec![PieceState::Waiting; total as usize],
             rarity: Rarity::new(total, rng),
             partials: BTreeMap::new(),
@@ -137,7 +141,7 @@ impl Picker {
         picker
     }
 
-    /// Asks for the last block of a piece as if zeros followed up to the next piece, and counts these as left: see
+    /// Asks for the last block of a piece as if zeros followed up to the next piece, and counts all zeros up to there as left: see
     /// [`Profile::pads_blocks`](super::Profile::pads_blocks).
     pub(super) fn pad_blocks(&mut self) {
         if !self.geometry.is_aligned() {
@@ -155,10 +159,36 @@ impl Picker {
         }
     }
 
+    /// Asks nobody for blocks that are padding alone; they are [made](Self::made_blocks).
+    pub(super) fn make_padding(&mut self, padding: Padding) {
+        self.padding = padding;
+    }
+
+    /// The blocks of a piece that nobody is asked for, because they are padding alone. A piece without any other block is asked
+    /// for as if it had no padding, so that it comes to an end as all pieces do.
+    pub(super) fn made_blocks(&self, piece: PieceIndex) -> Vec<Block> {
+        if self.padding.is_empty() {
+            return Vec::new();
+        }
+        let count = self.geometry.piece_size(piece).unwrap_or(0).div_ceil(self.block_length);
+        let blocks = (0..count).map(|number| self.block(piece, number));
+        let made: Vec<Block> =
+            blocks.filter(|block| self.padding.covers_block(&self.geometry, *block)).collect();
+        if made.len() < count as usize { made } else { Vec::new() }
+    }
+
     fn count_left(&mut self) {
         let missing =
             (0..).map(PieceIndex).zip(&self.states).filter(|(_, state)| **state != PieceState::Done);
-        self.left = missing.map(|(piece, _)| u64::from(self.asked_size(piece))).sum();
+        self.left = missing.map(|(piece, _)| u64::from(self.counted_size(piece))).sum();
+    }
+
+    /// The bytes of a piece that count as left.
+    fn counted_size(&self, piece: PieceIndex) -> u32 {
+        match self.pads {
+            true => self.geometry.piece_length(),
+            false => self.geometry.piece_size(piece).unwrap_or(0),
+        }
     }
 
     /// The bytes of a piece that peers are asked for.
@@ -475,7 +505,11 @@ impl Picker {
     fn begin(&mut self, piece: PieceIndex, reserved: Reserved) {
         let size = self.geometry.piece_size(piece).unwrap_or(0);
         self.states[piece.0 as usize] = PieceState::Started;
-        self.partials.insert(piece, Partial::new(size, self.block_length, reserved));
+        let mut partial = Partial::new(size, self.block_length, reserved);
+        for block in self.made_blocks(piece) {
+            partial.make(block.begin / self.block_length);
+        }
+        self.partials.insert(piece, partial);
         self.open.insert(piece);
     }
 
@@ -588,7 +622,7 @@ impl Picker {
         self.states[piece.0 as usize] = PieceState::Done;
         self.done.insert(piece);
         let size = u64::from(self.geometry.piece_size(piece).unwrap_or(0));
-        self.left -= u64::from(self.asked_size(piece));
+        self.left -= u64::from(self.counted_size(piece));
         // Nobody is asked for what is not wanted.
         self.wanted.missing -= 1;
         self.wanted.left -= size;

@@ -48,9 +48,12 @@ pub struct Profile {
     /// The bytes of a request.
     pub block_length: u32,
     /// Whether the last block of a piece that is shorter than others is requested as if zeros followed, up to where the next piece
-    /// begins, and these count as left and as downloaded. libtorrent does so where every file begins a piece; there is nothing to
+    /// begins. These count as downloaded, and all bytes up to there as left. libtorrent does so where every file begins a piece; there is nothing to
     /// request, as the last piece of a file is shorter (BEP 52, "file tree"), and peers that do not pad refuse.
     pub pads_blocks: bool,
+    /// Whether blocks are requested that are padding alone (BEP 47, "padding files"). They are zeros, which nobody has to send;
+    /// neither bittrace nor libtorrent requests them.
+    pub requests_padding: bool,
     /// How many requests wait at a peer before its speed is known.
     pub initial_pipeline: u32,
     /// How many requests wait at the fastest peer, where its own `reqq` allows.
@@ -317,6 +320,7 @@ impl Profile {
             interest: Interest::WhenUseful,
             block_length: BLOCK_LENGTH,
             pads_blocks: false,
+            requests_padding: false,
             initial_pipeline: 16,
             max_pipeline: 1000,
             piece_order: PieceOrder::RarestFirst,

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use super::HEADER_LENGTH;
 use super::congestion::Congestion;
 use super::header::{Header, Kind};
+use super::pace::Pace;
 use super::packet_size::{FIRST, PacketSize};
 use super::receive_buffer::ReceiveBuffer;
 use super::round_trip::RoundTrip;
@@ -40,6 +41,7 @@ pub struct Connection {
     congestion: Congestion,
     round_trip: RoundTrip,
     size: PacketSize,
+    pace: Pace,
     rng: Rng,
     events: VecDeque<ConnectionEvent>,
     /// Bytes of events that were not asked for yet.
@@ -216,6 +218,7 @@ impl Connection {
             congestion: Congestion::new(FIRST),
             round_trip: RoundTrip::default(),
             size: PacketSize::new(header),
+            pace: Pace::default(),
             rng: Rng::new(seed),
             events: VecDeque::new(),
             undelivered: 0,

@@ -45,6 +45,15 @@ impl RoundTrip {
         Some((smoothed * 2 + put_off).max(LEAST_PROBE))
     }
 
+    /// How long an acknowledgement of ours may wait for something else to be sent: a quarter of the shortest round trip, so that an end
+    /// that sends nothing more before it comes loses little (rqbit sends so much of a flight). As long as may be before there is a sample.
+    pub(super) fn put_off(&self) -> Duration {
+        match self.measured {
+            Some(_) => (self.least / 4).clamp(LEAST_WAIT, MOST_WAIT),
+            None => MOST_WAIT,
+        }
+    }
+
     /// How long an acknowledgement is waited for.
     pub(super) fn timeout(&self) -> Duration {
         let once = match self.measured {
@@ -71,6 +80,10 @@ impl RoundTrip {
     }
 }
 
+/// How long an acknowledgement of ours waits at most (librqbit-utp).
+const MOST_WAIT: Duration = Duration::from_millis(40);
+/// How long it waits at least: the driver's timers are no finer.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
 /// How long an acknowledgement may be put off (libutp, DELAYED_ACK_TIME_THRESHOLD).
 const PUT_OFF: Duration = Duration::from_millis(100);
 /// How many bytes are acknowledged at once (libutp, DELAYED_ACK_BYTE_THRESHOLD).
@@ -97,6 +110,16 @@ mod tests {
         // The variance is 200 + (400 - 200) / 4, the round trip 400 + (800 - 400) / 8.
         assert_eq!(round_trip.timeout(), Duration::from_millis(450 + 4 * 250));
         assert_eq!(round_trip.smoothed(), Some(Duration::from_millis(450)));
+    }
+
+    #[test]
+    fn acknowledgements_wait_for_a_quarter_of_the_shortest_round_trip() {
+        let mut round_trip = RoundTrip::default();
+        assert_eq!(round_trip.put_off(), Duration::from_millis(40));
+        for (sample, wait) in [(400_000, 40_000), (60_000, 15_000), (80_000, 15_000), (100, 1_000)] {
+            round_trip.sample(Duration::from_micros(sample));
+            assert_eq!(round_trip.put_off(), Duration::from_micros(wait), "{sample}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bittrace_protocol::geometry::Geometry;
+use bittrace_protocol::metainfo::Padding;
 use bittrace_protocol::peer::PeerSide;
 use bittrace_protocol::wire::{Content, Extension, Message, MetadataKind};
 use bittrace_protocol::{InfoHash, Metainfo, PeerId, Timestamp};
@@ -60,6 +61,8 @@ pub struct Transcript {
     pub hybrid: Option<TorrentHashes>,
     /// How the pieces of that torrent lie, where the trace knows it.
     pub geometry: Option<Geometry>,
+    /// Which of its bytes are padding, as far as the trace knows it.
+    pub padding: Padding,
     /// The rules that its local host broke, the most severe first. Some are only judged when the torrent is in the options of
     /// the trace.
     pub broken_rules: Vec<Finding>,
@@ -246,13 +249,40 @@ impl Transcript {
 
     /// The requests of the local host that go on after the end of a file, as if zeros followed up to where the next piece begins.
     pub fn padded_requests(&self) -> impl Iterator<Item = &StoredMessage> {
-        let said = self.peers().flat_map(|one| &one.direction(Side::Local).messages);
-        said.filter(|stored| match (&self.geometry, stored.peer_message()) {
-            (Some(geometry), Some(Message::Request(block))) => {
-                geometry.padded_span(block).is_some_and(|(_, zeros)| zeros > 0)
+        let said = self.said_of_pieces().filter(|(_, message, geometry)| match message {
+            Message::Request(block) => geometry.padded_span(*block).is_some_and(|(_, zeros)| zeros > 0),
+            _ => false,
+        });
+        said.map(|(stored, ..)| stored)
+    }
+
+    /// The requests of the local host for blocks that are padding alone (BEP 47).
+    pub fn requests_of_padding(&self) -> impl Iterator<Item = &StoredMessage> {
+        let said = self.said_of_pieces().filter(|(_, message, geometry)| match message {
+            Message::Request(block) => self.padding.covers_block(geometry, *block),
+            _ => false,
+        });
+        said.map(|(stored, ..)| stored)
+    }
+
+    /// The haves of the local host for pieces of which some blocks, but not all, are padding alone.
+    pub fn haves_with_padding(&self) -> impl Iterator<Item = &StoredMessage> {
+        let said = self.said_of_pieces().filter(|(_, message, geometry)| match message {
+            Message::Have(piece) => {
+                let mut made =
+                    geometry.blocks(*piece).map(|block| self.padding.covers_block(geometry, block));
+                let first = made.next();
+                first.is_some_and(|first| made.any(|other| other != first))
             }
             _ => false,
-        })
+        });
+        said.map(|(stored, ..)| stored)
+    }
+
+    /// What the local host says to peers, where it is known how the pieces lie.
+    fn said_of_pieces(&self) -> impl Iterator<Item = (&StoredMessage, Message, &Geometry)> {
+        let said = self.peers().flat_map(|one| &one.direction(Side::Local).messages);
+        said.filter_map(|stored| Some((stored, stored.peer_message()?, self.geometry.as_ref()?)))
     }
 
     /// When its first and its last message were captured; `None` where it has none.
@@ -458,6 +488,7 @@ impl Transcriber {
             name: self.name,
             torrent,
             geometry: known.and_then(Metainfo::placement).cloned(),
+            padding: known.map(Metainfo::padding).unwrap_or_default(),
             hybrid: hashes.filter(|hashes| hashes.second.is_some()),
             local: trace.local(),
             conversations: self.conversations,

@@ -363,11 +363,18 @@ impl<'a> Learner<'a> {
         self.note(&["block_length", "first_requests", "most_requests", "refills"], shown);
     }
 
-    /// Whether it requests the zeros after the ends of files.
+    /// Whether it requests the zeros after the ends of files, and blocks that are padding alone.
     fn padding(&mut self) {
         let shown = self.reference.padded_requests().next();
         self.learnt.profile.pads_blocks = shown.is_some();
         self.note(&["pads_blocks"], shown);
+        let asked = self.reference.requests_of_padding().next();
+        // Or it has pieces with such blocks, and asked for none.
+        let shown = asked.or_else(|| self.reference.haves_with_padding().next());
+        if shown.is_some() {
+            self.learnt.profile.requests_padding = asked.is_some();
+        }
+        self.note(&["requests_padding"], shown);
     }
 
     /// Which pieces it begins, in which order.

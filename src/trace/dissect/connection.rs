@@ -300,6 +300,7 @@ impl StreamDissector {
                 opened: self.opened,
                 closed: moment,
                 measured: self.measured.take(),
+                noted_as: None,
             }));
         }
     }

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use super::connection::StreamDissector;
 use super::dht_flows::NodePairs;
 use super::flows::{Flows, UdpFlow};
+use super::offloaded;
 use super::utp::UtpConnections;
 use super::{DissectContext, Dissected};
 use crate::record::{Body, Protocol, Reason, Transport, Unreadable};
@@ -53,6 +54,10 @@ impl Datagrams {
         out: &mut VecDeque<Dissected>,
     ) {
         let ends = (source, destination);
+        if let Some(packets) = offloaded::packets(bytes) {
+            packets.for_each(|packet| self.utp_packet(moment, ends, packet, recognised, out));
+            return;
+        }
         if dht::may_be_message(bytes)
             && let Ok(message) = dht::Message::decode(bytes)
         {
@@ -92,6 +97,20 @@ impl Datagrams {
         let bytes = Bytes::copy_from_slice(bytes);
         let body = tracker.body(direction, &bytes);
         tracker.talk.emit(moment, direction, (bytes, body), Transport::Udp, recognised, out);
+    }
+
+    /// Takes in one of several packets of uTP that a datagram has.
+    fn utp_packet(
+        &mut self,
+        moment: Moment,
+        ends: (SocketAddr, SocketAddr),
+        packet: &[u8],
+        recognised: &mut DissectContext,
+        out: &mut VecDeque<Dissected>,
+    ) {
+        if !self.utp.follow(moment, ends, packet, recognised, out) {
+            self.utp.begin(moment, ends, packet, recognised, out);
+        }
     }
 
     /// Takes in the beginning of a datagram of `length` bytes, of which the capture has no more. It makes a row where its

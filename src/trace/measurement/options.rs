@@ -17,10 +17,22 @@ impl TcpOptions {
     /// The time stamps alone.
     #[inline(always)]
     pub(crate) fn time_stamps_of(bytes: &[u8]) -> Option<(u32, u32)> {
-        match usual_time_stamps(bytes) {
+        match Self::usual_time_stamps(bytes) {
             Some(usual) => Some(usual),
             None if bytes.is_empty() => None,
             None => Self::read(bytes).time_stamps,
+        }
+    }
+
+    /// The time stamps where they are all that there is, put as RFC 7323, appendix A recommends: nearly every segment has them so.
+    #[inline(always)]
+    pub(crate) fn usual_time_stamps(bytes: &[u8]) -> Option<(u32, u32)> {
+        let ([head, stamps @ ..], []) = bytes.as_chunks::<4>() else { return None };
+        match stamps {
+            [clock, echo] if *head == [NO_OPERATION, NO_OPERATION, TIME_STAMPS, 10] => {
+                Some((u32::from_be_bytes(*clock), u32::from_be_bytes(*echo)))
+            }
+            _ => None,
         }
     }
 
@@ -28,7 +40,7 @@ impl TcpOptions {
     #[inline]
     pub(crate) fn selective_of(bytes: &[u8]) -> Option<(u32, u32)> {
         // With these no other option has room.
-        if usual_time_stamps(bytes).is_some() || bytes.is_empty() {
+        if Self::usual_time_stamps(bytes).is_some() || bytes.is_empty() {
             return None;
         }
         Self::read(bytes).selective
@@ -66,18 +78,6 @@ impl TcpOptions {
             }
         }
         options
-    }
-}
-
-/// The time stamps where they are all that there is, put as RFC 7323, appendix A recommends: nearly every segment has them so.
-#[inline(always)]
-fn usual_time_stamps(bytes: &[u8]) -> Option<(u32, u32)> {
-    let ([head, stamps @ ..], []) = bytes.as_chunks::<4>() else { return None };
-    match stamps {
-        [clock, echo] if *head == [NO_OPERATION, NO_OPERATION, TIME_STAMPS, 10] => {
-            Some((u32::from_be_bytes(*clock), u32::from_be_bytes(*echo)))
-        }
-        _ => None,
     }
 }
 

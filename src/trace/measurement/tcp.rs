@@ -1,7 +1,11 @@
 //! Measures one TCP connection, segment by segment. Numbers of 32 bits are unwrapped around the highest that was sent.
 
+mod connections;
+mod notes;
+
 use bittrace_protocol::Timestamp;
 
+use self::notes::{MeasuredSegment, PlainSegment};
 use super::budget::{MeasurementBudget, MeasurementLimits};
 use super::clock::ClockWaits;
 use super::connection::{CapturedAt, FIRST_PLACE, MeasuredConnection};
@@ -9,14 +13,16 @@ use super::direction::{
     AcknowledgingSegment, MeasuredDirection, NumberedSegment, SegmentWindow, WindowScale, elapsed,
 };
 use super::options::TcpOptions;
-use crate::packet::link::Segment;
 use crate::{ConnectionMeasurement, Direction, Moment, StreamClosing};
+
+pub(crate) use connections::TcpMeasurements;
+pub(crate) use notes::SegmentNotes;
 
 /// A TCP connection that is being measured.
 // What each segment touches stands together: see `MeasuredDirection`.
 #[derive(Debug)]
 #[repr(C)]
-pub(crate) struct TcpMeasuring {
+struct TcpMeasuring {
     /// When each end's only SYN was captured; `None` where there was none, or several.
     syns: [Option<Timestamp>; 2],
     /// How many SYNs with an acknowledgement the responder sent.
@@ -86,7 +92,7 @@ const fn sides<T>(pair: &mut [T; 2], end: Direction) -> (&mut T, &mut T) {
 
 impl TcpMeasuring {
     /// A connection whose first packet comes now.
-    pub(crate) fn begun_at(moment: Moment) -> Self {
+    fn begun_at(moment: Moment) -> Self {
         let waits = || ClockWaits::ticking(MILLISECOND, false);
         let direction = || MeasuredDirection::begun_at(moment.at, waits(), 1, TcpEnd::default());
         Self {
@@ -97,24 +103,19 @@ impl TcpMeasuring {
         }
     }
 
-    /// Takes in a segment.
-    pub(crate) fn segment(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        segment: &Segment<'_>,
-        budget: &mut MeasurementBudget,
-    ) {
+    /// Takes in a segment as most are.
+    #[inline]
+    fn plain_segment(&mut self, segment: PlainSegment, budget: &mut MeasurementBudget) {
         let limits = budget.limits();
         // Where the direction is known, so is the place of all that is read and written.
-        let goes_on = match direction {
-            Direction::FromInitiator => self.go_on(moment, Direction::FromInitiator, segment, limits),
-            Direction::FromResponder => self.go_on(moment, Direction::FromResponder, segment, limits),
+        let goes_on = match segment.direction {
+            Direction::FromInitiator => self.go_on(&segment, Direction::FromInitiator, limits),
+            Direction::FromResponder => self.go_on(&segment, Direction::FromResponder, limits),
         };
         if goes_on {
             self.connection.count(budget);
         } else {
-            self.any_segment(moment, direction, segment, budget);
+            self.any_segment(&segment.into(), budget);
         }
     }
 
@@ -122,19 +123,12 @@ impl TcpMeasuring {
     /// else, as most do. Whether it is such a segment; of any other nothing is taken in. Whatever this does
     /// [`any_segment`](Self::any_segment) would do as well, in more steps.
     #[inline(always)]
-    fn go_on(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        segment: &Segment<'_>,
-        limits: &MeasurementLimits,
-    ) -> bool {
+    fn go_on(&mut self, segment: &PlainSegment, direction: Direction, limits: &MeasurementLimits) -> bool {
+        let PlainSegment { moment, ack, time_stamps, .. } = *segment;
+        let bytes = u64::from(segment.bytes);
         let (from, to) = (direction as usize, direction.reverse() as usize);
         let (said, heard) = (&self.connection.directions[from], &self.connection.directions[to]);
-        let Some(ack) = segment.ack else { return false };
-        let bytes = segment.payload.len() as u64;
-        let changes_more = segment.syn | segment.fin | segment.rst | (segment.lost_tail > 0);
-        if changes_more || self.awaits_third || !said.begun() || segment.seq != said.number_at(said.next()) {
+        if self.awaits_third || !said.begun() || segment.seq != said.number_at(said.next()) {
             return false;
         }
         let (acknowledged, outstanding) = (heard.acknowledged(), heard.next() - heard.acknowledged());
@@ -151,7 +145,6 @@ impl TcpMeasuring {
 
         let at = self.connection.heard(moment, direction);
         self.connection.place.sent(direction, segment.outgoing);
-        let time_stamps = TcpOptions::time_stamps_of(segment.options);
         if let Some((clock, echo)) = time_stamps {
             self.time_stamps(at, direction, clock, Some(echo));
         }
@@ -176,14 +169,9 @@ impl TcpMeasuring {
 
     /// Takes in a segment, whatever it is.
     #[inline(never)]
-    fn any_segment(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        segment: &Segment<'_>,
-        budget: &mut MeasurementBudget,
-    ) {
+    fn any_segment(&mut self, segment: &MeasuredSegment, budget: &mut MeasurementBudget) {
         let limits = budget.limits();
+        let MeasuredSegment { moment, direction, time_stamps, .. } = *segment;
         let at = self.connection.heard(moment, direction);
         self.connection.place.sent(direction, segment.outgoing);
         if segment.rst {
@@ -195,7 +183,6 @@ impl TcpMeasuring {
         } else if self.awaits_third {
             self.shake(at, direction, segment);
         }
-        let time_stamps = TcpOptions::time_stamps_of(segment.options);
         if let Some((clock, echo)) = time_stamps {
             self.time_stamps(at, direction, clock, segment.ack.map(|_| echo));
         }
@@ -206,8 +193,8 @@ impl TcpMeasuring {
         self.connection.count(budget);
     }
 
-    fn synchronize(&mut self, at: Timestamp, direction: Direction, segment: &Segment<'_>) {
-        let options = TcpOptions::read(segment.options);
+    fn synchronize(&mut self, at: Timestamp, direction: Direction, segment: &MeasuredSegment) {
+        let options = TcpOptions::read(&segment.options);
         let end = &mut self.connection.directions[direction as usize].end;
         end.takes = options.largest_segment.unwrap_or(LARGEST_OF_ANY_LINK);
         let repeated = end.syn.replace(options).is_some();
@@ -241,7 +228,7 @@ impl TcpMeasuring {
 
     /// The third segment of the handshake, where this is the one.
     #[cold]
-    fn shake(&mut self, at: Timestamp, direction: Direction, segment: &Segment<'_>) {
+    fn shake(&mut self, at: Timestamp, direction: Direction, segment: &MeasuredSegment) {
         if direction == Direction::FromResponder {
             return;
         }
@@ -280,7 +267,7 @@ impl TcpMeasuring {
         at: Timestamp,
         direction: Direction,
         ack: u32,
-        segment: &Segment<'_>,
+        segment: &MeasuredSegment,
         limits: &MeasurementLimits,
     ) {
         let MeasuredConnection { place, directions, .. } = &mut self.connection;
@@ -290,7 +277,7 @@ impl TcpMeasuring {
         }
         let Some(number) = heard.place_of(ack) else { return };
         let window = SegmentWindow { raw: segment.window.into(), scale: said.end.scale };
-        let bare = segment.payload.is_empty() && !segment.syn && !segment.fin && segment.lost_tail == 0;
+        let bare = segment.captured == 0 && !segment.syn && !segment.fin && segment.lost_tail == 0;
         let sample = heard.acknowledge(
             AcknowledgingSegment {
                 at,
@@ -314,13 +301,13 @@ impl TcpMeasuring {
     fn carry(
         &mut self,
         direction: Direction,
-        segment: &Segment<'_>,
+        segment: &MeasuredSegment,
         clock: Option<u32>,
         limits: &MeasurementLimits,
     ) {
         let MeasuredConnection { place, directions, course, offloaded, now, .. } = &mut self.connection;
         let (said, heard) = sides(directions, direction);
-        let bytes = segment.payload.len() as u64 + u64::from(segment.lost_tail);
+        let bytes = segment.captured + u64::from(segment.lost_tail);
         // The SYN itself takes the number before the first byte.
         let number = segment.seq.wrapping_add(segment.syn.into());
         if !said.begun() && (segment.syn || bytes > 0 || segment.fin) {
@@ -359,12 +346,12 @@ impl TcpMeasuring {
     }
 
     /// Gives the memory back.
-    pub(crate) fn forget(self: Box<Self>, budget: &mut MeasurementBudget) {
+    fn forget(self: Box<Self>, budget: &mut MeasurementBudget) {
         self.connection.forget(budget);
     }
 
     /// What was measured. The connection is over.
-    pub(crate) fn finish(
+    fn finish(
         self: Box<Self>,
         moment: Moment,
         closing: StreamClosing,
@@ -381,8 +368,8 @@ fn to_sender(place: &CapturedAt, direction: Direction, heard: &MeasuredDirection
 }
 
 /// Whether a segment says that bytes after the acknowledged ones have arrived.
-fn selects_later(segment: &Segment<'_>, acknowledged: u64, heard: &MeasuredDirection<TcpEnd>) -> bool {
-    let selective = TcpOptions::selective_of(segment.options);
+fn selects_later(segment: &MeasuredSegment, acknowledged: u64, heard: &MeasuredDirection<TcpEnd>) -> bool {
+    let selective = TcpOptions::selective_of(&segment.options);
     let first = selective.and_then(|(first, _)| heard.place_of(first));
     first.is_some_and(|first| first >= acknowledged)
 }

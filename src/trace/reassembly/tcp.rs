@@ -8,7 +8,7 @@ use std::time::Duration;
 use bittrace_protocol::Timestamp;
 
 use crate::burst::{Direction, Moment, StreamClosing, StreamEvent, StreamId, StreamInterest, StreamSink};
-use crate::measurement::{MeasurementBudget, TcpMeasuring};
+use crate::measurement::SegmentNotes;
 use crate::packet::four_tuple::{FourTuple, PacketEnds};
 use crate::packet::link::Segment;
 
@@ -36,8 +36,8 @@ pub struct Reassembler {
     /// Segments since the last sweep that found holes.
     unswept: usize,
     last: Option<Moment>,
-    /// The memory for measuring, where that is asked for.
-    measuring: Option<MeasurementBudget>,
+    /// What is to be measured, where that is asked for.
+    notes: Option<SegmentNotes>,
 }
 
 impl Reassembler {
@@ -46,10 +46,14 @@ impl Reassembler {
         Self::default()
     }
 
-    /// A reassembler that also measures how each connection's transport behaves, and says so at the connection's end
-    /// ([`StreamEvent::Measured`]).
-    pub fn measuring() -> Self {
-        Self { measuring: Some(MeasurementBudget::default()), ..Self::default() }
+    /// A reassembler that also notes down what is to be measured of each connection whose bytes are wanted.
+    pub(crate) fn noting() -> Self {
+        Self { notes: Some(SegmentNotes::default()), ..Self::default() }
+    }
+
+    /// What was noted down and not taken yet. Whoever asked for it takes it now and then: it has no bound.
+    pub(crate) const fn notes(&mut self) -> Option<&mut SegmentNotes> {
+        self.notes.as_mut()
     }
 
     /// Takes in one segment, and hands to `sink` what follows from it: mostly nothing or one burst.
@@ -94,8 +98,10 @@ impl Reassembler {
             return;
         }
         let direction = connection.direction(segment);
-        if let Some(budget) = &mut self.measuring {
-            connection.measure(moment, direction, segment, budget);
+        if connection.noted
+            && let Some(notes) = &mut self.notes
+        {
+            notes.segment(connection.stream, moment, direction, segment);
         }
         self.table.touch(place);
         self.visit(place, sink, |connection, outlet| connection.segment(moment, direction, segment, outlet));
@@ -130,7 +136,7 @@ impl Reassembler {
         let stream = StreamId(self.next_stream);
         self.next_stream += 1;
         let mut connection = TcpConnection::begun_by(segment, stream);
-        connection.measuring = self.measuring.is_some().then(|| Box::new(TcpMeasuring::begun_at(moment)));
+        connection.noted = self.notes.is_some();
         let (flow, opening) = (connection.flow, connection.opening);
         let place = self.table.insert(key, connection);
         self.visit(place, sink, |_, outlet| {
@@ -158,12 +164,16 @@ impl Reassembler {
         let was_closed = connection.is_closed();
         let before = connection.held_cost();
         let (stream, wanted) = (connection.stream, connection.wanted);
-        let mut outlet = Outlet { sink, stream, wanted, measuring: self.measuring.as_mut() };
+        let mut outlet = Outlet { sink, stream, wanted, notes: self.notes.as_mut() };
         happen(connection, &mut outlet);
         if connection.wanted && !outlet.wanted {
             connection.wanted = false;
             connection.forget_held();
-            connection.stop_measuring(outlet.measuring);
+            if std::mem::take(&mut connection.noted)
+                && let Some(notes) = outlet.notes
+            {
+                notes.unwanted(stream);
+            }
         }
         let after = connection.held_cost();
         self.held_cost = self.held_cost + after - before;
@@ -231,7 +241,7 @@ struct Outlet<'s, S> {
     sink: &'s mut S,
     stream: StreamId,
     wanted: bool,
-    measuring: Option<&'s mut MeasurementBudget>,
+    notes: Option<&'s mut SegmentNotes>,
 }
 
 impl<S: StreamSink> Outlet<'_, S> {

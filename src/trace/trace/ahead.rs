@@ -8,6 +8,7 @@ use super::RecordSource;
 use super::reading::{About, CaptureReader, PacketTally, new_comments, new_hosts};
 use crate::capture::{HostName, TraceError};
 use crate::dissect::Dissected;
+use crate::measurement::{SegmentNotes, TcpMeasurements};
 
 /// What the thread has to hand.
 pub(super) struct Ahead {
@@ -20,6 +21,8 @@ pub(super) struct Ahead {
 /// Records that go over at once.
 struct Batch {
     dissected: VecDeque<Dissected>,
+    /// What is to be measured of the packets that they were in, and of others.
+    notes: SegmentNotes,
     /// How far the capture was read after the last of them.
     tally: PacketTally,
     /// Comments of the capture that came up on the way.
@@ -35,6 +38,8 @@ struct Batch {
 const BATCHES: usize = 4;
 const RECORDS: usize = 512;
 const BYTES: u64 = 512 * 1024;
+/// Notes of a batch, about: 56 bytes each.
+const NOTES: usize = 2_048;
 
 /// Packets that are read at most before what there is goes over: a capture may hold little that is BitTorrent.
 pub(super) const PACKETS: usize = 65_536;
@@ -64,12 +69,14 @@ impl Ahead {
         &mut self,
         ready: &mut VecDeque<Dissected>,
         about: &mut About,
+        measurements: &mut TcpMeasurements,
     ) -> Result<bool, TraceError> {
         if let Some(after) = self.after.take() {
             return after;
         }
-        let Ok(batch) = self.batches.recv() else { return self.gone() };
+        let Ok(mut batch) = self.batches.recv() else { return self.gone() };
         about.note(batch.tally, &batch.comments, &batch.hosts);
+        measurements.take(&mut batch.notes);
         *ready = batch.dissected;
         match batch.then {
             Err(error) if !ready.is_empty() => {
@@ -112,7 +119,8 @@ fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
                 then = step;
                 break;
             }
-            if dissected.len() >= RECORDS || bytes >= BYTES {
+            let noted = reading.notes().map_or(0, |notes| notes.len());
+            if dissected.len() >= RECORDS || bytes >= BYTES || noted >= NOTES {
                 break;
             }
         }
@@ -120,10 +128,10 @@ fn read(mut reading: CaptureReader, to: &SyncSender<Batch>) {
         known += comments.len();
         let hosts = new_hosts(&reading, known_hosts).to_vec();
         known_hosts += hosts.len();
+        let notes = reading.notes().map(std::mem::take).unwrap_or_default();
         let over = matches!(then, Ok(false));
-        if to.send(Batch { dissected, tally: PacketTally::of(&reading), comments, hosts, then }).is_err()
-            || over
-        {
+        let tally = PacketTally::of(&reading);
+        if to.send(Batch { dissected, notes, tally, comments, hosts, then }).is_err() || over {
             return;
         }
     }

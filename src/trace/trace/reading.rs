@@ -9,6 +9,7 @@ use super::wireshark::WiresharkStreams;
 use crate::burst::{Moment, StreamEvent};
 use crate::capture::{Capture, CapturedPacket, Cut, HostName, TraceError};
 use crate::dissect::{Dissected, Dissector};
+use crate::measurement::SegmentNotes;
 use crate::packet::copies::RecentPackets;
 use crate::packet::defrag::Defragmenter;
 use crate::packet::four_tuple::PacketEnds;
@@ -90,12 +91,17 @@ impl CaptureReader {
                 counts: Counts::default(),
                 wireshark: WiresharkStreams::default(),
                 recent: RecentPackets::default(),
-                reassembler: if options.measure { Reassembler::measuring() } else { Reassembler::new() },
+                reassembler: if options.measure { Reassembler::noting() } else { Reassembler::new() },
                 dissector,
             },
             span: None,
             ended: false,
         }
+    }
+
+    /// What is to be measured of the packets that were read, where that is asked for, and not taken yet.
+    pub(super) const fn notes(&mut self) -> Option<&mut SegmentNotes> {
+        self.stages.reassembler.notes()
     }
 
     /// Reads one packet, and adds the records that it completes to `out`. `false` when there are no more; what was open

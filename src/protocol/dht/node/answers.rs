@@ -15,8 +15,7 @@ impl DhtNode {
         let answerable = from.port() != 0 && (1..=MAX_TRANSACTION).contains(&message.transaction.len());
         // Others may name us to ourselves.
         let is_ours = query.id.is_some_and(|id| self.is_own(id));
-        let family = self.families.iter_mut().find(|family| family.ipv6 == from.is_ipv6());
-        let is_unreached = family.is_some_and(|family| {
+        let is_unreached = self.families.of_mut(from).is_some_and(|family| {
             family.reach.is_asked(from);
             family.reach.is_unreached(now)
         });
@@ -45,8 +44,8 @@ impl DhtNode {
         from: SocketAddr,
         query: &Query,
     ) -> Result<Response, (i64, &'static str)> {
-        let own = self.families.iter().find(|family| family.ipv6 == from.is_ipv6());
-        let Some(own) = own.map(|family| family.table.own()) else { return Err(MALFORMED) };
+        let Some(family) = self.families.of(from) else { return Err(MALFORMED) };
+        let own = family.table.own();
         if query.id.is_none() {
             return Err((PROTOCOL_ERROR, "expected an id of 20 bytes"));
         }
@@ -91,7 +90,7 @@ impl DhtNode {
     fn name_nodes(&self, from: SocketAddr, query: &Query, target: [u8; 20], response: &mut Response) {
         let own = NodeFamilies { ipv4: from.is_ipv4(), ipv6: from.is_ipv6() };
         let wanted = query.want.unwrap_or(own);
-        for family in &self.families {
+        for family in self.families.iter() {
             let nearest = || Some(family.table.nearest(target, K));
             match family.ipv6 {
                 false if wanted.ipv4 => response.nodes = nearest(),
@@ -117,8 +116,7 @@ impl DhtNode {
     fn meet(&mut self, now: Timestamp, from: SocketAddr, query: &Query) {
         let Some(id) = query.id else { return };
         let node = Node { id, address: from };
-        let family = self.families.iter().find(|family| family.ipv6 == from.is_ipv6());
-        let has_room = family.is_some_and(|family| family.table.has_room(node));
+        let has_room = self.families.of(from).is_some_and(|family| family.table.has_room(node));
         if has_room && from.port() >= FIRST_PORT {
             self.ping(now, node);
         }

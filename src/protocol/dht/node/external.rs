@@ -43,9 +43,7 @@ impl Votes {
 impl DhtNode {
     /// A node tells which address we have.
     pub(super) fn note_vote(&mut self, now: Timestamp, from: SocketAddr, address: IpAddr) {
-        let Some(family) = self.families.iter_mut().find(|family| family.ipv6 == from.is_ipv6()) else {
-            return;
-        };
+        let Some(family) = self.families.of_mut(from) else { return };
         if address.is_ipv6() != family.ipv6 || address.is_unspecified() || is_local(address) {
             return;
         }

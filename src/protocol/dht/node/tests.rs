@@ -1,5 +1,6 @@
 //! What a node says: to others that ask, to nobody who floods it, and in a network of its like.
 
+use super::families::Family;
 use super::simulation::{Simulation, settings};
 use super::*;
 
@@ -60,6 +61,11 @@ fn announce(torrent: InfoHash, ports: &str, token: &[u8]) -> Vec<u8> {
     bytes.extend(token);
     bytes.extend(b"e1:q13:announce_peer1:t2:ac1:y1:qe");
     bytes
+}
+
+/// The family that a node has.
+fn family(node: &mut DhtNode, ipv6: bool) -> &mut Family {
+    node.families.get_mut(ipv6).expect("it has the family")
 }
 
 #[test]
@@ -137,10 +143,12 @@ fn answers_stay_below_the_least_packet_of_ipv6() {
         let host: IpAddr = [0x2001, 0xdb8, number, 0, 0, 0, 0, 1].into();
         node.store.keep(NOW, THEM, torrent(5), (host, 6881).into());
         let id = |first: u8| NodeId(std::array::from_fn(|at| if at == 0 { first } else { number as u8 }));
-        node.families[1].table.answered(NOW, Node { id: id(number as u8), address: (host, 6881).into() });
+        family(&mut node, true)
+            .table
+            .answered(NOW, Node { id: id(number as u8), address: (host, 6881).into() });
         let [high, low] = number.to_be_bytes();
         let address = ([11, high, low, 9], 6881).into();
-        node.families[0].table.answered(NOW, Node { id: id(number as u8), address });
+        family(&mut node, false).table.answered(NOW, Node { id: id(number as u8), address });
     }
     let from: SocketAddr = "[2001:db8:ffff::1]:7000".parse().expect("an address");
     let wants_both = b"d1:ad2:id20:333333333333333333339:info_hash20:\x05\x05\x05\x05\x05\x05\x05\x05\x05\x05\x05\x05\x05\x05\x05\x05\x05\x05\x05\x054:wantl2:n42:n6ee1:q9:get_peers1:t2:ab1:y1:qe";
@@ -243,7 +251,7 @@ fn well_known_nodes_are_asked_only_where_no_other_is_there() {
 #[test]
 fn a_node_does_not_speak_with_itself() {
     let mut node = node();
-    let own = node.families[0].table.own();
+    let own = family(&mut node, false).table.own();
     let us = SocketAddr::from(([80, 1, 2, 3], 6881));
     node.handle(NOW, DhtInput::Follow(torrent(5)));
     node.handle(NOW, DhtInput::Contact(them()));
@@ -284,7 +292,7 @@ fn our_id_follows_the_address_that_others_see() {
         let external = std::iter::from_fn(|| node.poll())
             .any(|output| matches!(output, DhtOutput::ExternalAddress(address) if address == us.ip()));
         assert_eq!(external, net == 3, "{net}");
-        assert_eq!(node.families[0].table.own().suits(us.ip()), net >= 3);
+        assert_eq!(family(&mut node, false).table.own().suits(us.ip()), net >= 3);
     }
     assert_eq!(node.good_nodes(NOW), 4);
     // The next run begins with the id.

@@ -6,7 +6,8 @@
 use crate::dial::AddressFamily;
 use crate::{InfoHash, Timestamp};
 
-use super::{Announcer, AnnouncerContext, Attempt, AttemptStage, Output, ServerUrl, TrackerState};
+use super::attempts::{Attempt, AttemptStage};
+use super::{Announcer, AnnouncerContext, Output, ServerUrl, TrackerState};
 
 impl Announcer {
     /// Announces to the twin of a tracker that has answered.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::Metainfo;
 
 const CHOICE: PieceChoice<'_> = PieceChoice { listed: &[], order: PieceOrder::RarestFirst, random_pieces: 0 };
 const SEED: SessionStreamId = SessionStreamId(0);
@@ -126,7 +127,7 @@ fn last_blocks_are_asked_for_with_their_padding_until_that_stops() {
     let geometry = Geometry::aligned(32_768, [20_000, 50]).expect("a geometry");
     let mut picker = Picker::new(geometry, 16_384, [], &mut rng);
     picker.pad_blocks();
-    assert_eq!(picker.left(), 32_768 + 16_384);
+    assert_eq!(picker.left(), 2 * 32_768);
     let mut all = PieceSet::none(2);
     for piece in 0..2 {
         all.insert(PieceIndex(piece));
@@ -150,6 +151,40 @@ fn last_blocks_are_asked_for_with_their_padding_until_that_stops() {
     }
     assert!((0..2).all(|piece| picker.pass(PieceIndex(piece)).is_some()));
     assert_eq!(picker.left(), 0);
+}
+
+#[test]
+fn blocks_of_padding_are_made_but_where_a_piece_has_no_other() {
+    let files = "d6:lengthi1e4:pathl1:aeed4:attr1:p6:lengthi65535e4:pathl1:bee";
+    let info = format!("d5:filesl{files}e4:name1:t12:piece lengthi32768e6:pieces40:");
+    let torrent = Metainfo::decode_info(&[info.as_bytes(), &[0; 40], b"e"].concat()).expect("a torrent");
+    let geometry = torrent.placement().expect("a geometry").clone();
+    let mut rng = Rng::new(1);
+    let mut picker = Picker::new(geometry, 16_384, [], &mut rng);
+    picker.make_padding(torrent.padding());
+    let mut all = PieceSet::none(2);
+    (0..2).for_each(|piece| {
+        all.insert(PieceIndex(piece));
+    });
+    let seeker = Seeker::of_any(PEER, &all);
+    let mut asked: Vec<Block> = std::iter::from_fn(|| picker.pick(&seeker, &CHOICE, &mut rng)).collect();
+    asked.sort_unstable_by_key(|block| (block.index, block.begin));
+    let places =
+        |blocks: &[Block]| blocks.iter().map(|block| (block.index.0, block.begin)).collect::<Vec<_>>();
+    assert_eq!(places(&asked), [(0, 0), (1, 0), (1, 16_384)]);
+    assert_eq!(places(&picker.made_blocks(PieceIndex(0))), [(0, 16_384)]);
+    assert_eq!(picker.left(), 65_536);
+    // It comes all the same, and is of no use.
+    let made = Block { index: PieceIndex(0), begin: 16_384, length: 16_384 };
+    assert!(!picker.ask_again(made, PEER));
+    assert!(picker.arrive(asked[0], 0, 16_384, PEER).piece_done);
+    // What failed is begun anew without the padding as well.
+    assert!(picker.fail(PieceIndex(0)).is_some_and(|failed| failed.givers().flatten().count() == 1));
+    let again = std::iter::from_fn(|| picker.pick(&seeker, &CHOICE, &mut rng)).collect::<Vec<_>>();
+    assert_eq!(places(&again), [(0, 0)]);
+    assert!(picker.arrive(again[0], 0, 16_384, PEER).piece_done);
+    assert!(picker.pass(PieceIndex(0)).is_some());
+    assert_eq!(picker.left(), 32_768);
 }
 
 #[test]

@@ -270,9 +270,9 @@ fn last_blocks_are_padded_where_the_profile_says_so() {
     };
     let mut told = padded();
     told.said();
-    // The blocks of three pieces: two, one and one.
+    // Three pieces with all zeros up to the next one.
     let said = told.opened(0, "10.0.0.9:80");
-    assert!(said.iter().any(|line| line.contains("&left=65536&")), "{said:?}");
+    assert!(said.iter().any(|line| line.contains("&left=98304&")), "{said:?}");
     let mut asked = padded();
     let lines = asked.announced(&[PEER_A]);
     assert!(lines.iter().any(|line| line.starts_with("open 2 ")), "{lines:?}");
@@ -298,6 +298,46 @@ fn last_blocks_are_padded_where_the_profile_says_so() {
     let mut stage = padded();
     download(&mut stage, &Arrivals { order: vec![0], bad: None });
     assert_kept_is_the_content(&stage);
+    // The blocks of three pieces: two, one and one.
     assert_eq!(stage.session.core.totals.downloaded, 65_536);
     assert_eq!(stage.session.core.picker.left(), 0);
+}
+
+/// The zeros between the files of a hybrid torrent, where a whole block of these is asked of nobody.
+#[test]
+fn blocks_that_are_padding_alone_are_requested_only_where_the_profile_says_so() {
+    // 16,384 bytes of the first piece, and most of the block before these, are padding.
+    let (torrent, row) = tree_torrent(&[40_000, 50], 65_536, Described::Both);
+    for (requests_padding, wanted) in
+        [(false, [0, 16_384, 32_768].as_slice()), (true, &[0, 16_384, 32_768, 49_152])]
+    {
+        let mut config = config();
+        config.profile.requests_padding = requests_padding;
+        config.seeding = Some(SeedGoal::default());
+        let stage = || {
+            let mut stage = Stage::new(config.clone(), torrent.clone(), &[]);
+            stage.content.clone_from(&row);
+            stage
+        };
+        let mut told = stage();
+        told.said();
+        let said = told.opened(0, "10.0.0.9:80");
+        assert!(said.iter().any(|line| line.contains("&left=65586&")), "{said:?}");
+        let mut asked = stage();
+        asked.announced(&[PEER_A]);
+        asked.opened(2, "10.0.0.1:6881");
+        let hello = handshake(FAST, &asked.torrent.info_hash.0, A_ID);
+        let said = asked.receive(2, &[&hello[..], &HAVE_ALL, &UNCHOKE].concat());
+        let requests = said.iter().flat_map(|line| requests(line));
+        let mut begins: Vec<u32> =
+            requests.filter(|(_, index, ..)| *index == 0).map(|(_, _, begin, _)| begin).collect();
+        begins.sort_unstable();
+        assert_eq!(begins, wanted);
+        let mut stage = stage();
+        download(&mut stage, &Arrivals { order: vec![0], bad: None });
+        assert_kept_is_the_content(&stage);
+        let blocks = 16_384 * wanted.len() as u64;
+        assert_eq!(stage.session.core.totals.downloaded, blocks + 50);
+        assert_eq!((stage.session.core.picker.left(), stage.session.core.unstored), (0, 0));
+    }
 }

@@ -167,7 +167,7 @@ impl Connection {
         let in_order = arrival == Arrival::Taken && !had_holes && !self.receive.has_holes();
         self.acknowledgement = match self.acknowledgement {
             AcknowledgementDue::No if in_order => {
-                self.times.acknowledge = Some(now + super::sending::ACKNOWLEDGE_AFTER);
+                self.times.acknowledge = Some(now + self.round_trip.put_off());
                 AcknowledgementDue::Later(1)
             }
             AcknowledgementDue::Later(count) if in_order && count + 1 < ACKNOWLEDGE_EACH => {

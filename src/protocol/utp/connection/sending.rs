@@ -129,6 +129,7 @@ impl Connection {
         let full = self.size.size() - HEADER_LENGTH;
         let probe = if length == full { self.size.wanted(now) } else { None };
         let sent = self.send.make(now, length, false);
+        self.pace.sent(now, length);
         self.events.push_back(ConnectionEvent::Sent(length));
         let Some(size) = probe else { return self.encode(now, &sent, 0, packet) };
         self.size.begin(size);
@@ -172,16 +173,19 @@ impl Connection {
     }
 
     /// Whether the next packet gets a number, but is sent only when a later one is acknowledged. An end that acknowledges what it
-    /// never got, to be sent more, cannot know which packet it is (Adamsky and others, 2012).
+    /// never got, to be sent more, cannot know which packet it is (Adamsky and others, 2012). There is one every second or two, and
+    /// one whenever the pace has doubled, so that such an end is left before it has gained more.
     fn keeps_back(&mut self, now: Timestamp, length: usize) -> bool {
         let at = *self.times.keep_back.get_or_insert(now + KEEP_BACK_EACH);
+        // What is in flight leaves room for those that follow as it is acknowledged.
         let follows = self.send.waiting() > KEEP_BACK_BEFORE * length
-            && self.send.in_flight() + KEEP_BACK_BEFORE * length < self.congestion.window()
+            && 2 * KEEP_BACK_BEFORE * length < self.congestion.window()
             && self.send.unacknowledged() + KEEP_BACK_BEFORE * length < self.peer_window
             && self.send.packets() + KEEP_BACK_BEFORE < MOST_PACKETS;
-        if now < at || !follows || self.round_trip.expired() > 0 {
+        if now < at && !self.pace.asks() || !follows || self.round_trip.expired() > 0 {
             return false;
         }
+        self.pace.asked();
         let more = self.rng.below(KEEP_BACK_EACH.as_millis() as usize);
         self.times.keep_back = Some(now + KEEP_BACK_EACH + Duration::from_millis(more as u64));
         self.times.release = Some(now + self.round_trip.timeout() / 2);
@@ -218,8 +222,6 @@ impl Connection {
 
 /// How long the answer to a SYN is waited for (libutp).
 const SYN_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long an acknowledgement may wait for something else to be sent (librqbit-utp).
-pub(super) const ACKNOWLEDGE_AFTER: Duration = Duration::from_millis(40);
 /// A connection on which nothing is sent says so often that it is there, so that no router forgets it (libutp).
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(29);
 /// How often a packet leaves though the other end's window is zero (libutp).
@@ -228,7 +230,7 @@ pub(super) const ZERO_WINDOW: Duration = Duration::from_secs(15);
 const REOPEN: usize = 64 * 1024;
 /// How many packets may be unacknowledged: the other end keeps no more (libutp, REORDER_BUFFER_MAX_SIZE).
 pub(super) const MOST_PACKETS: usize = 1_000;
-/// How often a packet is kept back at most.
+/// How often a packet is kept back at a pace that does not grow, at most.
 const KEEP_BACK_EACH: Duration = Duration::from_secs(1);
 /// How many packets must be able to follow the one that is kept back.
 const KEEP_BACK_BEFORE: usize = 5;

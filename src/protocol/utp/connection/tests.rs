@@ -1,7 +1,9 @@
 mod faults;
 mod laws;
+mod liars;
 mod link;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -41,6 +43,16 @@ fn selective(id: u16, number: u16, acknowledged: u16, bits: &[u8]) -> Bytes {
 
 fn give(connection: &mut Connection, now: Timestamp, bytes: &Bytes) {
     connection.handle(now, &Header::decode(bytes).unwrap(), bytes);
+}
+
+/// Acknowledges all up to `complete`, and the later numbers that are there.
+fn acknowledge_with_holes(connection: &mut Connection, now: Timestamp, complete: u16, has: &BTreeSet<u16>) {
+    let mut bits = [0; 32];
+    for number in has.iter().filter(|&&number| number < complete + 2 + 256) {
+        let bit = usize::from(number - complete - 2);
+        bits[bit / 8] |= 1 << (bit % 8);
+    }
+    give(connection, now, &selective(50, 500, complete, &bits));
 }
 
 /// A packet that a connection sent.

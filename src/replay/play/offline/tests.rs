@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use bittrace_protocol::session::Profile;
+use bittrace_protocol::wire::Message;
 use bittrace_trace::{Side, Trace, TraceOptions};
 
 use super::*;
@@ -49,6 +50,33 @@ fn a_reference_gives_the_same_bytes_every_time() {
         let (reference, torrent) = reference(capture);
         let one = played(&reference, &torrent).capture;
         assert!(one == played(&reference, &torrent).capture, "{capture}");
+    }
+}
+
+/// libtorrent's capture shows that it asks for no padding; one that does is learnt from what it said.
+#[test]
+fn whether_blocks_of_padding_are_requested_is_learnt() {
+    let capture = "hybrid-v2-hashes.pcap";
+    let (reference, torrent) = reference(capture);
+    let contents = RecordedPieces::of(&reference, &torrent);
+    let mut learnt = infer_profile(&reference, Profile::own("bittrace")).unwrap();
+    let is_shown =
+        |learnt: &InferredProfile| learnt.evidence.iter().any(|one| one.part == "requests_padding");
+    assert!(is_shown(&learnt) && !learnt.profile.requests_padding);
+    for (requests_padding, requests) in [(false, 24), (true, 26)] {
+        learnt.profile.requests_padding = requests_padding;
+        let run =
+            replay_offline(&reference, &learnt, &torrent, &contents, ClientRole::of(&reference), "a test")
+                .unwrap();
+        assert!(run.complete, "{:?}", run.remarks);
+        let bytes = std::io::Cursor::new(run.capture);
+        let trace = Trace::from_reader("rehearsal".to_owned(), bytes, TraceOptions::default()).unwrap();
+        let said = Transcript::read(trace).unwrap();
+        let all = said.peers().flat_map(|one| &one.direction(Side::Local).messages);
+        let asked = all.filter(|stored| matches!(stored.peer_message(), Some(Message::Request(_))));
+        assert_eq!(asked.count(), requests);
+        let again = infer_profile(&said, Profile::own("bittrace")).unwrap();
+        assert!(is_shown(&again) && again.profile.requests_padding == requests_padding);
     }
 }
 

@@ -251,6 +251,24 @@ fn a_connection_over_utp_is_read_like_one_over_tcp() {
 }
 
 #[test]
+fn packets_that_left_the_host_as_one_datagram_are_read_one_by_one() {
+    let (ours, theirs) = (handshake(b"-LT2080-aaaaaaaaaaaa"), handshake(b"-LT2080-bbbbbbbbbbbb"));
+    let piece = [&[0, 0, 0x40, 9, 7, 0, 0, 0, 1, 0, 0, 0, 0][..], &[0x55; 0x4000]].concat();
+    let burst = (101..).zip(piece.chunks(1_400)).flat_map(|(number, part)| packet(B, 0, number, 2, part).1);
+    let mut datagrams = opened();
+    datagrams.extend([
+        packet(A, 0, 2, 99, &ours),
+        packet(B, 0, 100, 2, &theirs),
+        (B, burst.collect()),
+        packet(A, 2, 3, 112, &[]),
+        packet(B, 0, 113, 2, &[0, 0, 0, 1, 1]),
+    ]);
+    let expected = [(A, "handshake", 68), (B, "handshake", 68), (B, "piece", 13 + 0x4000), (B, "unchoke", 5)];
+    assert_eq!(said(&datagrams), expected);
+    assert_eq!(play_datagrams(&datagrams)[2].frames.as_slice(), [5]);
+}
+
+#[test]
 fn packets_that_the_capture_lost_cost_what_they_carried_alone() {
     let (ours, theirs) = (handshake(b"-LT2080-aaaaaaaaaaaa"), handshake(b"-LT2080-bbbbbbbbbbbb"));
     let piece = [&[0, 0, 0x40, 9, 7, 0, 0, 0, 1, 0, 0, 0, 0][..], &[0x55; 0x4000]].concat();

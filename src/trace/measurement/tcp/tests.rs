@@ -6,10 +6,11 @@ use bittrace_protocol::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use crate::measurement::TcpMeasurements;
 use crate::packet::link::Segment;
 use crate::{
     CapturePlace, ConnectionAttempt, ConnectionMeasurement, Direction, DirectionMeasurement, EndedBy, Moment,
-    Reassembler, StreamEvent, StreamInterest, TransportState,
+    Reassembler, StreamEvent, StreamId, StreamInterest, TransportState,
 };
 
 fn end(number: u8) -> SocketAddr {
@@ -23,6 +24,7 @@ fn at(millis: i64) -> Timestamp {
 /// A connection segment by segment, at given milliseconds.
 struct Path {
     reassembler: Reassembler,
+    measurements: TcpMeasurements,
     frame: u64,
     measured: Vec<Measured>,
 }
@@ -51,7 +53,12 @@ const SYN_OPTIONS: [u8; 8] = [2, 4, 3, 0xe8, 1, 3, 3, 2];
 
 impl Path {
     fn new() -> Self {
-        Self { reassembler: Reassembler::measuring(), frame: 0, measured: Vec::new() }
+        Self {
+            reassembler: Reassembler::noting(),
+            measurements: TcpMeasurements::default(),
+            frame: 0,
+            measured: Vec::new(),
+        }
     }
 
     fn segment(&mut self, at: Timestamp, from: Direction, flags: &str, says: Says<'_>) {
@@ -76,6 +83,18 @@ impl Path {
         let measured = &mut self.measured;
         let moment = Moment { at, frame: self.frame };
         self.reassembler.segment(moment, &segment, &mut |at, event| note(measured, at, event));
+        self.measure();
+    }
+
+    /// Measures what was noted down.
+    fn measure(&mut self) {
+        let Some(notes) = self.reassembler.notes() else { return };
+        self.measurements.take(notes);
+        for (number, known) in (0..).zip(&mut self.measured) {
+            if let Some(measurement) = self.measurements.of_closed(StreamId(number)) {
+                assert_eq!(known.measurement.replace(*measurement), None);
+            }
+        }
     }
 
     /// The initiator says something.
@@ -115,6 +134,7 @@ impl Path {
     fn finish(mut self) -> ConnectionMeasurement {
         let measured = &mut self.measured;
         self.reassembler.finish(&mut |at, event| note(measured, at, event));
+        self.measure();
         assert_eq!(self.measured.len(), 1);
         self.measured.remove(0).measurement.unwrap()
     }
@@ -126,11 +146,7 @@ fn note(measured: &mut Vec<Measured>, moment: Moment, event: StreamEvent<'_>) ->
             assert_eq!(stream.0 as usize, measured.len());
             measured.push(Measured { measurement: None, opened: moment.at, closed: moment.at });
         }
-        StreamEvent::Measured { stream, measurement } => {
-            let known = &mut measured[stream.0 as usize];
-            assert_eq!(known.measurement.replace(*measurement), None);
-            known.closed = moment.at;
-        }
+        StreamEvent::Closed { stream, .. } => measured[stream.0 as usize].closed = moment.at,
         _ => {}
     }
     StreamInterest::Wanted
@@ -542,10 +558,9 @@ fn who_does_not_ask_gets_no_measurement() {
     let mut path = Path::new();
     path.reassembler = Reassembler::new();
     path.sends(0, 0, 1000).acks(1, 1000);
-    path.reassembler.finish(&mut |_, event| {
-        assert!(!matches!(event, StreamEvent::Measured { .. }));
-        StreamInterest::Wanted
-    });
+    path.reassembler.finish(&mut |_, _| StreamInterest::Wanted);
+    path.measure();
+    assert!(path.reassembler.notes().is_none());
     assert_eq!(path.measured[0].measurement, None);
 }
 
@@ -606,7 +621,8 @@ proptest! {
         }
         let measured = &mut path.measured;
         path.reassembler.finish(&mut |at, event| note(measured, at, event));
-        for measured in measured {
+        path.measure();
+        for measured in &path.measured {
             check(measured, latest);
         }
     }

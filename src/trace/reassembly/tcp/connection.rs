@@ -5,7 +5,6 @@ use super::half::{Piece, TcpHalf};
 use crate::burst::{
     Direction, Flow, Moment, StreamClosing, StreamEvent, StreamId, StreamOpening, StreamSink,
 };
-use crate::measurement::{MeasurementBudget, TcpMeasuring};
 use crate::packet::link::Segment;
 
 /// A connection that is being followed, or was until it closed.
@@ -24,8 +23,8 @@ pub(super) struct TcpConnection {
     seen: [bool; 2],
     /// Whether bytes of a direction were said to be missing.
     missing: [bool; 2],
-    /// How its transport behaves, where that is asked for.
-    pub(super) measuring: Option<Box<TcpMeasuring>>,
+    /// Whether its segments are noted down, to be measured.
+    pub(super) noted: bool,
 }
 
 impl TcpConnection {
@@ -47,28 +46,7 @@ impl TcpConnection {
             from_responder: TcpHalf::default(),
             seen: [false; 2],
             missing: [false; 2],
-            measuring: None,
-        }
-    }
-
-    /// Measures a segment of this connection.
-    #[inline]
-    pub(super) fn measure(
-        &mut self,
-        moment: Moment,
-        direction: Direction,
-        segment: &Segment<'_>,
-        budget: &mut MeasurementBudget,
-    ) {
-        if let Some(measuring) = &mut self.measuring {
-            measuring.segment(moment, direction, segment, budget);
-        }
-    }
-
-    /// Forgets what was measured: nobody wants to know of this connection.
-    pub(super) fn stop_measuring(&mut self, budget: Option<&mut MeasurementBudget>) {
-        if let (Some(measuring), Some(budget)) = (self.measuring.take(), budget) {
-            measuring.forget(budget);
+            noted: false,
         }
     }
 
@@ -254,9 +232,10 @@ impl TcpConnection {
                 self.halves(direction).0.flush(moment, direction, outlet);
             }
         }
-        if let (Some(measuring), Some(budget)) = (self.measuring.take(), &mut outlet.measuring) {
-            let measurement = measuring.finish(moment, closing, budget);
-            outlet.emit(moment, StreamEvent::Measured { stream: self.stream, measurement });
+        if std::mem::take(&mut self.noted)
+            && let Some(notes) = &mut outlet.notes
+        {
+            notes.closed(self.stream, moment, closing);
         }
         outlet.emit(moment, StreamEvent::Closed { stream: self.stream, closing });
     }

@@ -6,6 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use crate::session::download::ZEROS;
 use crate::session::picker::Seeker;
 use crate::web_seed::{AnswerHead, AnswerPart, BodyLength};
 use crate::{Metainfo, PieceIndex, Timestamp, is_local_network};
@@ -142,7 +143,8 @@ impl Source {
             let seeker = Seeker::of_any(self.giver, &self.pieces);
             let ends = piece.len() == room;
             if is_offered && !core.picker.take_offered(block, &seeker) {
-                core.totals.wasted += piece.len() as u64;
+                // Zeros that are made come from nobody.
+                core.totals.wasted += if address.is_some() { piece.len() as u64 } else { 0 };
             } else {
                 core.take_bytes(now, block, position, piece, (self.giver, address));
             }
@@ -293,5 +295,3 @@ const MAX_ELSEWHERE: usize = 1_000;
 
 /// How long the page about an error or a redirect may be that is read to its end, so that the connection can be used again.
 const MOST_SKIPPED: u64 = 64 * 1024;
-
-static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];

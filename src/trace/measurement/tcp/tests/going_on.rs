@@ -4,13 +4,15 @@ use bittrace_protocol::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
+use super::super::TcpMeasuring;
+use super::super::notes::{MeasuredSegment, PlainSegment};
 use super::{A, B, SYN_OPTIONS, at, clock, end};
-use crate::measurement::{MeasurementBudget, TcpMeasuring};
+use crate::measurement::MeasurementBudget;
 use crate::packet::link::Segment;
 use crate::{Direction, Moment, StreamClosing};
 
 /// Two measurements of one connection: one takes the short way where that is open, the other never does.
-struct Both {
+struct Ways {
     short: TcpMeasuring,
     long: TcpMeasuring,
     budgets: [MeasurementBudget; 2],
@@ -99,10 +101,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     })
 }
 
-impl Both {
+impl Ways {
     fn begun(is_little_left: bool) -> Self {
         let begun = || TcpMeasuring::begun_at(Moment { at: at(0), frame: 1 });
-        let mut budgets = [MeasurementBudget::default(), MeasurementBudget::default()];
+        let mut budgets: [MeasurementBudget; 2] = Default::default();
         if is_little_left {
             budgets.iter_mut().for_each(|budget| budget.change(0, usize::MAX));
         }
@@ -113,14 +115,16 @@ impl Both {
         self.frame += 1;
         let moment = Moment { at, frame: self.frame };
         let [short, long] = &mut self.budgets;
-        let went_on = self.short.go_on(moment, direction, segment, short.limits());
+        let whole = MeasuredSegment::of(moment, direction, segment);
+        let plain = PlainSegment::of(moment, direction, segment);
+        let went_on = plain.is_some_and(|plain| self.short.go_on(&plain, direction, short.limits()));
         self.went_on += u32::from(went_on);
         if went_on {
             self.short.connection.count(short);
         } else {
-            self.short.any_segment(moment, direction, segment, short);
+            self.short.any_segment(&whole, short);
         }
-        self.long.any_segment(moment, direction, segment, long);
+        self.long.any_segment(&whole, long);
     }
 
     /// A conversation that opens with a handshake or not, and goes on step by step.
@@ -217,13 +221,13 @@ proptest! {
         steps in steps(), base in prop_oneof![any::<u32>(), Just(u32::MAX - 5_000)], opens in any::<bool>(),
         is_little_left in any::<bool>(),
     ) {
-        let mut both = Both::begun(is_little_left);
-        both.talk(base, opens, &steps);
-        prop_assert_eq!(format!("{:#?}", both.short), format!("{:#?}", both.long));
-        let moment = Moment { at: at(100_000), frame: both.frame };
-        let [short, long] = &mut both.budgets;
-        let short = Box::new(both.short).finish(moment, StreamClosing::CaptureEnded, short);
-        let long = Box::new(both.long).finish(moment, StreamClosing::CaptureEnded, long);
+        let mut ways = Ways::begun(is_little_left);
+        ways.talk(base, opens, &steps);
+        prop_assert_eq!(format!("{:#?}", ways.short), format!("{:#?}", ways.long));
+        let moment = Moment { at: at(100_000), frame: ways.frame };
+        let [short, long] = &mut ways.budgets;
+        let short = Box::new(ways.short).finish(moment, StreamClosing::CaptureEnded, short);
+        let long = Box::new(ways.long).finish(moment, StreamClosing::CaptureEnded, long);
         prop_assert_eq!(short, long);
     }
 }
@@ -236,10 +240,10 @@ fn in_turn(deed: Deed, count: usize) -> Vec<Step> {
 
 #[test]
 fn most_segments_take_the_short_way() {
-    let mut both = Both::begun(false);
-    both.talk(u32::MAX - 500, true, &in_turn(Deed::Send, 100));
+    let mut ways = Ways::begun(false);
+    ways.talk(u32::MAX - 500, true, &in_turn(Deed::Send, 100));
     // The window of each end is taken in first.
-    assert!(both.went_on >= 98, "{}", both.went_on);
+    assert!(ways.went_on >= 98, "{}", ways.went_on);
 }
 
 #[test]
@@ -263,9 +267,9 @@ fn what_tells_more_takes_the_long_way() {
         // Everything is acknowledged before.
         (steps[10].deed, steps[11].deed, steps[11].from_a) = (Deed::Acknowledge, deed, true);
         let went_on = |count: usize| {
-            let mut both = Both::begun(false);
-            both.talk(7, true, &steps[..count]);
-            both.went_on
+            let mut ways = Ways::begun(false);
+            ways.talk(7, true, &steps[..count]);
+            ways.went_on
         };
         assert_eq!(went_on(11), went_on(10) + 1, "{deed:?}");
         assert_eq!(went_on(12), went_on(11), "{deed:?}");
