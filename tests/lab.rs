@@ -209,8 +209,10 @@ fn uses_of_utp_encryption_and_the_dht_repeat_byte_for_byte_and_are_read_whole() 
 /// Over the wire a packet takes half a round trip: at the link of its receiver it is seen later than it left.
 #[test]
 fn at_the_link_of_a_host_its_own_traffic_is_seen_as_it_comes_and_goes() {
-    let (core, _) = simulated(SWARM, &["--record", "net.pcapng", "--record-hosts", "leecher-2"]);
-    let (edge, _) = simulated(SWARM, &["--record", "net.pcapng", "--vantage", "leecher-2"]);
+    // The run lasts until all that left has come.
+    let swarm = &format!("{SWARM}[stop]\nwhen = '60 s'\n");
+    let (core, _) = simulated(swarm, &["--record", "net.pcapng", "--record-hosts", "leecher-2"]);
+    let (edge, _) = simulated(swarm, &["--record", "net.pcapng", "--vantage", "leecher-2"]);
     let read = |folder: &tempfile::TempDir| records(&folder.path().join("net.pcapng"));
     let (core, edge) = (read(&core), read(&edge));
     let own = "10.2.2.1";

@@ -1,7 +1,12 @@
 //! Bharambe, Herley and Padmanabhan, "Analyzing and improving a BitTorrent network's performance mechanisms", INFOCOM 2006: all come
 //! at once, and the bandwidth of the seed decides how well their links are used.
+//!
+//! The links are those of the leechers. The authors' simulator is public with the scripts around it (github.com/cjwu/bee at commit
+//! 1f7c4327): `scripts/caputil.pl` passes over seeds, both those that came as seeds and leechers that became seeds, and so does
+//! `scripts/caputil2.pl`, which divides all that is sent by all that could be. `cmu_scripts/MegaRun.pl` has the settings of the figures.
 
 use super::{Case, Figure, Finding, Outcome};
+use crate::scenario::Role;
 
 pub(super) const FIGURE: Figure = Figure {
     name: "flash-crowd",
@@ -54,11 +59,11 @@ fn cases() -> Vec<Case> {
 }
 
 fn judge(outcomes: &[Outcome]) -> Vec<Finding> {
-    let used: Vec<f64> = outcomes.iter().map(|outcome| outcome.summary.used.unwrap_or(0.0)).collect();
+    let used: Vec<f64> = outcomes.iter().map(use_by_leechers).collect();
     let (by_seed, more) = used.split_at(SEEDS.len());
     // The seed's own link is a fifth of all in a swarm of 50 with the fastest.
-    let of_leechers = |outcome: &Outcome| outcome.summary.groups[1].used.unwrap_or(0.0);
-    let leechers: Vec<f64> = outcomes.iter().take(SEEDS.len()).map(of_leechers).collect();
+    let of_all = |outcome: &Outcome| outcome.summary.used.unwrap_or(0.0);
+    let all: Vec<f64> = outcomes.iter().take(SEEDS.len()).map(of_all).collect();
     let fast = by_seed[SEEDS.len() - 1];
     let list =
         |shares: &[f64]| shares.iter().map(|share| format!("{share:.2}")).collect::<Vec<_>>().join(" ");
@@ -66,7 +71,7 @@ fn judge(outcomes: &[Outcome]) -> Vec<Finding> {
     let flat = more.iter().all(|used| (used - fast).abs() <= 0.05);
     vec![
         Finding::new(
-            "with the seed of 6,000 kbit/s more than 90 % of the links up are used",
+            "with the seed of 6,000 kbit/s more than 90 % of the leechers' links up are used",
             format!("{fast:.2}"),
             fast > 0.9,
         ),
@@ -77,7 +82,7 @@ fn judge(outcomes: &[Outcome]) -> Vec<Finding> {
         ),
         Finding::new(
             "use does not fall as the seed grows faster",
-            format!("{}; of the links of leechers alone {}", list(by_seed), list(&leechers)),
+            format!("{}; with the seed's own link {}", list(by_seed), list(&all)),
             by_seed.windows(2).all(|pair| pair[1] >= pair[0] - 0.02),
         ),
         Finding::new(
@@ -91,6 +96,12 @@ fn judge(outcomes: &[Outcome]) -> Vec<Finding> {
             flat,
         ),
     ]
+}
+
+/// The share of what could have left on the links up of the leechers.
+fn use_by_leechers(outcome: &Outcome) -> f64 {
+    let leechers = outcome.summary.groups.iter().find(|group| group.role == Role::Leecher);
+    leechers.and_then(|group| group.used).unwrap_or(0.0)
 }
 
 fn classes() -> Vec<Case> {
@@ -143,4 +154,30 @@ fn judge_classes(outcomes: &[Outcome]) -> Vec<Finding> {
             slow < middle && middle < fast,
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_link_of_the_seed_does_not_count() {
+        let text = "torrent = { size = '1 MiB', piece = '64 KiB' }
+            [[peers]]
+            role = 'seed'
+            up = '10 MB/s'
+            [[peers]]
+            count = 3
+            up = '50 kB/s'
+            down = '100 kB/s'
+            leave = 'when done'";
+        let outcome = Case::new("idle seed", text).run(|| true).expect("a run");
+        let (all, leechers) = (outcome.summary.used.expect("links"), use_by_leechers(&outcome));
+        let sent: u64 = outcome.run.hosts.iter().skip(1).map(|host| host.uploaded).sum();
+        let could = 50_000.0 * outcome.run.hosts.iter().skip(1).filter_map(|host| host.took()).sum::<f64>();
+        assert!(
+            all < 0.1 && (leechers - sent as f64 / could).abs() < 0.05,
+            "{all} {leechers} {sent} {could}"
+        );
+    }
 }

@@ -91,6 +91,11 @@ impl Partial {
         }
     }
 
+    /// Whether all of it is to come from one peer.
+    pub(super) const fn is_reserved(&self) -> bool {
+        !matches!(self.reserved, Reserved::No)
+    }
+
     /// Whether a block is taken of which `stream` was not asked, or not any longer: a piece that was corrupt comes from one peer
     /// alone.
     pub(super) fn takes_unasked_of(&self, stream: SessionStreamId) -> bool {

@@ -296,8 +296,8 @@ impl Picker {
         choice: &PieceChoice<'_>,
         rng: &mut Rng,
     ) -> Option<Block> {
-        // A peer goes on with its piece.
-        if let Some(block) = seeker.current.and_then(|piece| self.pick_open(seeker, piece)) {
+        let current = seeker.current.filter(|&piece| self.goes_on(seeker, piece, choice));
+        if let Some(block) = current.and_then(|piece| self.pick_open(seeker, piece)) {
             return Some(block);
         }
         let started = self.next_started(seeker, choice);
@@ -316,15 +316,31 @@ impl Picker {
         self.rarity.waiting() == 0 && self.open.is_empty()
     }
 
+    /// Whether a peer goes on with its piece. It does, so that pieces become whole, unless others have the piece by now and
+    /// pieces wait that the peer alone has: peers that ask a seed do not know of each other which piece they began, and the seed
+    /// would send one piece to several of them. What is left of the piece is asked of others, so a piece that is to come from one
+    /// peer is not left.
+    fn goes_on(&self, seeker: &Seeker<'_>, piece: PieceIndex, choice: &PieceChoice<'_>) -> bool {
+        let is_left = self.rarity_counts(choice)
+            && self.rarity.holders(piece) > 1
+            && self.partials.get(&piece).is_some_and(|partial| !partial.is_reserved())
+            && self.open.len() < MOST_OPEN
+            && self.rarity.held_by_one().take(LOOKED_AT).any(|piece| seeker.may(piece));
+        !is_left
+    }
+
+    fn rarity_counts(&self, choice: &PieceChoice<'_>) -> bool {
+        choice.order == PieceOrder::RarestFirst
+            && choice.listed.is_empty()
+            && self.done.count() >= choice.random_pieces
+    }
+
     /// The started piece to go on with, unless a piece is to be begun. Started pieces come before others that are as rare, and
     /// where rarity does not count, before all others (BEP 3, "strict priority"). They do not come before rarer ones: what a seed
     /// alone has would have to wait until it has sent all that others stopped sending halfway.
     fn next_started(&self, seeker: &Seeker<'_>, choice: &PieceChoice<'_>) -> Option<PieceIndex> {
         let mut open = self.open.iter().copied().filter(|&piece| self.is_open_to(seeker, piece));
-        let rarity_counts = choice.order == PieceOrder::RarestFirst
-            && choice.listed.is_empty()
-            && self.done.count() >= choice.random_pieces;
-        if !rarity_counts {
+        if !self.rarity_counts(choice) {
             return open.next();
         }
         let started = open.min_by_key(|&piece| self.rarity.holders(piece))?;
@@ -622,137 +638,16 @@ const MAX_ASKED: usize = 3;
 /// In the end game, how many blocks a source of whole runs is asked for at once.
 const MAX_DOUBLES: usize = 16;
 
+/// With so many started pieces that have blocks to ask for, no peer leaves its piece for another: each takes memory until it is
+/// whole, some 20 KB for a piece of 4 MiB.
+const MOST_OPEN: usize = 64;
+
+/// How many of the pieces that one peer has are looked at to learn whether the peer is the one. They are in no order, and in a
+/// young swarm they are nearly all pieces and the peer is the seed.
+const LOOKED_AT: usize = 32;
+
 /// How often a random piece is tried before the rarest is taken.
 const RANDOM_TRIES: usize = 16;
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Metainfo;
-
-    const CHOICE: PieceChoice<'_> =
-        PieceChoice { listed: &[], order: PieceOrder::RarestFirst, random_pieces: 0 };
-    const SEED: SessionStreamId = SessionStreamId(0);
-    const PEER: SessionStreamId = SessionStreamId(2);
-
-    /// Four pieces of two blocks each, of which these are known to be at so many peers.
-    fn picker(holders: [u32; 4], rng: &mut Rng) -> Picker {
-        let geometry = Geometry::new(32_768, [4 * 32_768]).expect("a geometry");
-        let mut picker = Picker::new(geometry, 16_384, [], rng);
-        for (piece, count) in (0..).map(PieceIndex).zip(holders) {
-            (0..count).for_each(|_| picker.rarity.more(piece, rng));
-        }
-        picker
-    }
-
-    fn having(pieces: &[u32]) -> PieceSet {
-        let mut set = PieceSet::none(4);
-        for &piece in pieces {
-            set.insert(PieceIndex(piece));
-        }
-        set
-    }
-
-    #[test]
-    fn a_seed_is_asked_for_what_it_alone_has_before_what_others_stopped_sending() {
-        let mut rng = Rng::new(1);
-        let mut picker = picker([2, 2, 1, 2], &mut rng);
-        let mut pick = |stream, pieces: &[u32], current: Option<u32>| {
-            let pieces = having(pieces);
-            let current = current.map(PieceIndex);
-            let seeker = Seeker { current, ..Seeker::of_any(stream, &pieces) };
-            let block = picker.pick(&seeker, &CHOICE, &mut rng)?;
-            Some((block.index.0, block.begin / 16_384))
-        };
-        // A peer begins piece 0, and stops.
-        assert_eq!(pick(PEER, &[0], None), Some((0, 0)));
-        assert_eq!(pick(SEED, &[0, 1, 2, 3], None), Some((2, 0)));
-        assert_eq!(pick(SEED, &[0, 1, 2, 3], Some(2)), Some((2, 1)));
-        // Of pieces that are as rare, the started one comes first.
-        assert_eq!(pick(SEED, &[0, 1, 2, 3], Some(2)), Some((0, 1)));
-    }
-
-    #[test]
-    fn last_blocks_are_asked_for_with_their_padding_until_that_stops() {
-        let mut rng = Rng::new(1);
-        let geometry = Geometry::aligned(32_768, [20_000, 50]).expect("a geometry");
-        let mut picker = Picker::new(geometry, 16_384, [], &mut rng);
-        picker.pad_blocks();
-        assert_eq!(picker.left(), 2 * 32_768);
-        let mut all = PieceSet::none(2);
-        for piece in 0..2 {
-            all.insert(PieceIndex(piece));
-        }
-        let mut asked = |picker: &mut Picker| {
-            let seeker = Seeker::of_any(PEER, &all);
-            let mut blocks: Vec<Block> =
-                std::iter::from_fn(|| picker.pick(&seeker, &CHOICE, &mut rng)).collect();
-            blocks.sort_unstable_by_key(|block| (block.index, block.begin));
-            blocks
-        };
-        let lengths = |blocks: &[Block]| blocks.iter().map(|block| block.length).collect::<Vec<_>>();
-        let padded = asked(&mut picker);
-        assert_eq!(lengths(&padded), [16_384; 3]);
-        picker.stop_padding();
-        assert_eq!(picker.left(), 20_050);
-        padded.into_iter().for_each(|block| picker.release(block, PEER));
-        let blocks = asked(&mut picker);
-        assert_eq!(lengths(&blocks), [16_384, 20_000 - 16_384, 50]);
-        for block in blocks {
-            assert!(picker.arrive(block, 0, block.length as usize, PEER).block_done);
-        }
-        assert!((0..2).all(|piece| picker.pass(PieceIndex(piece)).is_some()));
-        assert_eq!(picker.left(), 0);
-    }
-
-    #[test]
-    fn blocks_of_padding_are_made_but_where_a_piece_has_no_other() {
-        let files = "d6:lengthi1e4:pathl1:aeed4:attr1:p6:lengthi65535e4:pathl1:bee";
-        let info = format!("d5:filesl{files}e4:name1:t12:piece lengthi32768e6:pieces40:");
-        let torrent = Metainfo::decode_info(&[info.as_bytes(), &[0; 40], b"e"].concat()).expect("a torrent");
-        let geometry = torrent.placement().expect("a geometry").clone();
-        let mut rng = Rng::new(1);
-        let mut picker = Picker::new(geometry, 16_384, [], &mut rng);
-        picker.make_padding(torrent.padding());
-        let mut all = PieceSet::none(2);
-        (0..2).for_each(|piece| {
-            all.insert(PieceIndex(piece));
-        });
-        let seeker = Seeker::of_any(PEER, &all);
-        let mut asked: Vec<Block> = std::iter::from_fn(|| picker.pick(&seeker, &CHOICE, &mut rng)).collect();
-        asked.sort_unstable_by_key(|block| (block.index, block.begin));
-        let places =
-            |blocks: &[Block]| blocks.iter().map(|block| (block.index.0, block.begin)).collect::<Vec<_>>();
-        assert_eq!(places(&asked), [(0, 0), (1, 0), (1, 16_384)]);
-        assert_eq!(places(&picker.made_blocks(PieceIndex(0))), [(0, 16_384)]);
-        assert_eq!(picker.left(), 65_536);
-        // It comes all the same, and is of no use.
-        let made = Block { index: PieceIndex(0), begin: 16_384, length: 16_384 };
-        assert!(!picker.ask_again(made, PEER));
-        assert!(picker.arrive(asked[0], 0, 16_384, PEER).piece_done);
-        // What failed is begun anew without the padding as well.
-        assert!(picker.fail(PieceIndex(0)).is_some_and(|failed| failed.givers().flatten().count() == 1));
-        let again = std::iter::from_fn(|| picker.pick(&seeker, &CHOICE, &mut rng)).collect::<Vec<_>>();
-        assert_eq!(places(&again), [(0, 0)]);
-        assert!(picker.arrive(again[0], 0, 16_384, PEER).piece_done);
-        assert!(picker.pass(PieceIndex(0)).is_some());
-        assert_eq!(picker.left(), 32_768);
-    }
-
-    #[test]
-    fn of_started_pieces_the_rarest_comes_first() {
-        let mut rng = Rng::new(1);
-        let mut picker = picker([3, 2, 4, 4], &mut rng);
-        for piece in [0, 1] {
-            let pieces = having(&[piece]);
-            assert!(picker.pick(&Seeker::of_any(PEER, &pieces), &CHOICE, &mut rng).is_some());
-        }
-        let all = having(&[0, 1, 2, 3]);
-        let block = picker.pick(&Seeker::of_any(SEED, &all), &CHOICE, &mut rng).expect("a block");
-        assert_eq!((block.index.0, block.begin), (1, 16_384));
-        // Where pieces go in their order, so do the started ones.
-        let in_order = PieceChoice { order: PieceOrder::InOrder, ..CHOICE };
-        let block = picker.pick(&Seeker::of_any(SEED, &all), &in_order, &mut rng).expect("a block");
-        assert_eq!((block.index.0, block.begin), (0, 16_384));
-    }
-}
+mod tests;

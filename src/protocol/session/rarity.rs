@@ -47,6 +47,13 @@ impl Rarity {
         self.order.iter().map(|&piece| PieceIndex(piece))
     }
 
+    /// The waiting pieces that one peer alone has, at random.
+    pub(super) fn held_by_one(&self) -> impl Iterator<Item = PieceIndex> + '_ {
+        let start = self.end(0) as usize;
+        let end = if self.starts.len() > 1 { self.end(1) as usize } else { start };
+        self.order[start..end].iter().map(|&piece| PieceIndex(piece))
+    }
+
     /// The waiting pieces by their numbers.
     pub(super) fn in_order(&mut self) -> impl Iterator<Item = PieceIndex> + '_ {
         while (self.lowest as usize) < self.places.len() && self.places[self.lowest as usize] == AWAY {
@@ -141,6 +148,9 @@ mod tests {
     fn assert_sound(rarity: &Rarity) {
         let counts: Vec<_> = rarity.rarest().map(|piece| rarity.counts[piece.0 as usize]).collect();
         assert!(counts.is_sorted(), "{counts:?}");
+        let alone: Vec<_> = rarity.held_by_one().map(|piece| rarity.counts[piece.0 as usize]).collect();
+        assert_eq!(alone.len(), counts.iter().filter(|&&count| count == 1).count(), "{counts:?}");
+        assert!(alone.iter().all(|&count| count == 1), "{alone:?}");
         for (place, piece) in (0..).zip(rarity.rarest()) {
             assert_eq!(rarity.places[piece.0 as usize], place);
         }
