@@ -43,8 +43,9 @@ pub struct World<'a> {
     due: BinaryHeap<Reverse<Due>>,
     /// How many things were caused so far.
     caused: u64,
-    /// How many things happened so far.
+    /// How many things happened so far, and how many of each kind.
     happened: u64,
+    happened_by_kind: [u64; KINDS.len()],
     content: Content,
     tracker: Tracker,
     tracker_fails: Vec<(Timestamp, Timestamp)>,
@@ -115,6 +116,31 @@ enum What {
     Sample,
 }
 
+impl What {
+    /// The place of its kind in [`KINDS`].
+    const fn kind(self) -> usize {
+        match self {
+            Self::Join(_) => 0,
+            Self::Leave(_) => 1,
+            Self::Wake(_) => 2,
+            Self::Opened(_) => 3,
+            Self::Called(_) => 4,
+            Self::Accepted(_) => 5,
+            Self::Refused(..) => 6,
+            Self::Left(_) => 7,
+            Self::Came(_) => 8,
+            Self::Delivered(_) => 9,
+            Self::Known(_) => 10,
+            Self::Datagram(_) => 11,
+            Self::Ended(_) => 12,
+            Self::Read(_) => 13,
+            Self::Pester(_) => 14,
+            Self::Act(_) => 15,
+            Self::Sample => 16,
+        }
+    }
+}
+
 impl<'a> World<'a> {
     /// A world in which nothing has happened.
     ///
@@ -145,6 +171,7 @@ impl<'a> World<'a> {
             due: BinaryHeap::new(),
             caused: 0,
             happened: 0,
+            happened_by_kind: [0; KINDS.len()],
             tracker,
             tracker_fails: scenario
                 .tracker
@@ -205,6 +232,7 @@ impl<'a> World<'a> {
         }
         self.now = at;
         self.happened += 1;
+        self.happened_by_kind[what.kind()] += 1;
         match what {
             What::Join(host) => self.join(host)?,
             What::Leave(host) => self.leave_by_itself(host)?,
@@ -295,6 +323,27 @@ impl<'a> World<'a> {
         (listens && host.address.port() == address.port()).then_some(number)
     }
 }
+
+/// What the kinds of things that happen are called.
+const KINDS: [&str; 17] = [
+    "join",
+    "leave",
+    "wake",
+    "opened",
+    "called",
+    "accepted",
+    "refused",
+    "left",
+    "came",
+    "delivered",
+    "known",
+    "datagram",
+    "ended",
+    "read",
+    "pester",
+    "act",
+    "sample",
+];
 
 /// When every run begins: 2026-01-01T00:00:00 UTC.
 const START: Timestamp = Timestamp::from_nanos(1_767_225_600 * 1_000_000_000);

@@ -105,6 +105,7 @@ use encryption::Way;
 use io::ServerInput;
 use peer::{NewPeer, Peer, Phase};
 use peers::Peers;
+use swarm::DialChoice;
 use torrent::Torrent;
 
 /// One torrent, being downloaded or served.
@@ -309,22 +310,36 @@ impl Session {
         if self.peers.len() >= most || core.has_all_wanted() || core.swarm.is_quiet(now) {
             return;
         }
-        let connected = self.peers.len() - self.peers.connecting().len();
-        // Whom trackers name does not wait: strangers may name peers that are always full.
-        let pauses = core.swarm.is_full(now) && connected >= (most / ENOUGH).max(1);
         if self.peers.connecting().len() >= half_open {
             return;
         }
+        let choice = self.dial_choice(now);
         let mut invented = self.invented_connecting();
         while self.peers.len() < most && self.peers.connecting().len() < half_open {
-            let takes_invented = !pauses && invented < MAX_HALF_OPEN_INVENTED;
-            let Some(address) = self.core.swarm.next(now, takes_invented) else { return };
+            let choice = match choice {
+                DialChoice::Any if invented >= MAX_HALF_OPEN_INVENTED => DialChoice::Named,
+                choice => choice,
+            };
+            let Some(address) = self.core.swarm.next(now, choice) else { return };
             invented += usize::from(self.core.swarm.is_invented(address));
             let endpoint = match self.core.has_utp {
                 true => self.core.swarm.endpoint(address),
                 false => Endpoint::Peer(address),
             };
             self.dial(now, address, endpoint);
+        }
+    }
+
+    /// Who is dialled now.
+    fn dial_choice(&self, now: Timestamp) -> DialChoice {
+        let core = &self.core;
+        let connected = self.peers.len() - self.peers.connecting().len();
+        let has_enough = connected >= (core.config.max_peers / ENOUGH).max(1);
+        match core.swarm.is_full(now) && has_enough {
+            false => DialChoice::Any,
+            true if core.takes_blocks(now) => DialChoice::NewNamed,
+            // Whom trackers name does not wait: strangers may name peers that are always full.
+            true => DialChoice::Named,
         }
     }
 

@@ -2,14 +2,15 @@
 //!
 //! `cargo bench -p bittrace-lab` prints a row for each swarm of the table that takes less than a minute; with `-- all`, every
 //! row; with `-- 100 16 50`, the swarm of 100 peers, 16 MiB and 50 connections each, and with `-- 100 16 50 60` how far that comes
-//! in a minute. Each row has a process of its own, so that the peak of its memory is its own. The time is that of the processor, where the system tells it (Linux): the time on a clock
-//! grows with whatever else a machine does.
+//! in a minute; with `kinds` after these, what the run did by kind. Each row has a process of its own, so that the peak of its
+//! memory is its own. The time is that of the processor, where the system tells it (Linux): the time on a clock grows with
+//! whatever else a machine does.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, clippy::print_stdout, missing_docs)]
 
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use bittrace_lab::{Scenario, World, WorldOptions};
+use bittrace_lab::{Run, Scenario, Summary, World, WorldOptions};
 
 /// Peers, MiB, connections each; whether the row is left out unless all are wanted.
 const ROWS: &[(u32, u32, u32, bool)] = &[
@@ -29,7 +30,8 @@ fn main() {
         std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
     let numbers: Vec<u32> = arguments.iter().filter_map(|argument| argument.parse().ok()).collect();
     if let [peers, size, connections, ref rest @ ..] = numbers[..] {
-        row(peers, size, connections, rest.first().map(|&seconds| Duration::from_secs(seconds.into())));
+        let most = rest.first().map(|&seconds| Duration::from_secs(seconds.into()));
+        row(peers, size, connections, most, arguments.iter().any(|argument| argument == "kinds"));
         return;
     }
     println!(
@@ -45,8 +47,8 @@ fn main() {
     }
 }
 
-/// Runs a swarm, for so long at the most, and prints its row.
-fn row(peers: u32, size: u32, connections: u32, most: Option<Duration>) {
+/// Runs a swarm, for so long at the most, and prints its row; with `kinds`, what it did by kind as well.
+fn row(peers: u32, size: u32, connections: u32, most: Option<Duration>, kinds: bool) {
     let text = format!(
         "[torrent]
         size = '{size} MiB'
@@ -85,6 +87,25 @@ fn row(peers: u32, size: u32, connections: u32, most: Option<Duration>) {
         run.dials.iter().sum::<u64>() / u64::from(peers),
         wasted as f64 * 100.0 / (blocks * 16_384.0),
     );
+    if kinds {
+        print_kinds(&scenario, &run);
+    }
+}
+
+/// Prints what a run did by kind.
+fn print_kinds(scenario: &Scenario, run: &Run) {
+    let list = |all: &mut dyn Iterator<Item = String>| all.collect::<Vec<_>>().join(", ");
+    let counted = |(kind, count): (&'static str, u64)| format!("{kind} {count}");
+    println!("events: {}", list(&mut run.events_by_kind.iter().copied().map(counted)));
+    println!("messages: {}", list(&mut run.messages.kinds().map(|(kind, count, _)| counted((kind, count)))));
+    let ends = list(&mut run.ends.iter().map(|(&reason, &count)| counted((reason, count))));
+    println!("dials {}, connections {}; ends: {ends}", run.dials.iter().sum::<u64>(), run.connections);
+    let summary = Summary::of(scenario, run);
+    let used = list(&mut summary.used_by_tenth.iter().map(|used| format!("{used:.2}")));
+    println!("links up used in each tenth: {used}; stalls {}", summary.stalls);
+    if let Some(took) = summary.groups.iter().find_map(|group| group.took) {
+        println!("done: first {:.0} s, median {:.0} s, last {:.0} s", took.least, took.median, took.most);
+    }
 }
 
 /// How long this process has had a processor, where the system tells it.

@@ -123,7 +123,9 @@ impl World<'_> {
         if let Some(datagram) = datagram {
             return self.datagram_left(number, datagram);
         }
-        serving.into_iter().try_for_each(|(id, bytes)| self.leave(number, id, bytes))
+        serving.into_iter().try_for_each(|(id, bytes)| self.leave(number, id, bytes))?;
+        // What the client makes of all that has left together, it makes of it at once.
+        if self.hosts[number as usize].node.is_some() { self.drain(number) } else { Ok(()) }
     }
 
     /// Bytes of a stream have left the link of their sender.
@@ -151,9 +153,10 @@ impl World<'_> {
         if !more {
             self.end_if_closing(id)?;
         }
-        if alive && number != TRACKER {
+        let host = &mut self.hosts[number as usize];
+        if let Some(node) = host.node.as_mut().filter(|_| alive) {
             // A session counts what is not sent yet: a peer that takes nothing for long is left.
-            self.tell(number, Input::Sent(stream, count))?;
+            node.handle(self.now + host.clock, Input::Sent(stream, count).into());
         }
         Ok(())
     }

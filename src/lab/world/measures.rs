@@ -1,9 +1,12 @@
 //! What is counted of a run as it goes on.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bittrace_protocol::Timestamp;
-use bittrace_protocol::session::{DisconnectReason, Event, SessionStreamId, Transport, Violation};
+use bittrace_protocol::session::{
+    CloseReason, DisconnectReason, Event, SessionStreamId, Transport, Violation,
+};
 
 use super::host::{Host, Presence};
 use super::{START, What, World};
@@ -25,6 +28,9 @@ pub(super) struct Measures {
     /// How many times hosts of each group were dialled, and banned for what they sent.
     pub(super) dials: Vec<u64>,
     pub(super) bans: Vec<u64>,
+    /// How many connections were opened on which both ends shook hands, and how many ends are over, by reason.
+    pub(super) connections: u64,
+    pub(super) ends: BTreeMap<&'static str, u64>,
     /// How many datagrams were sent to hosts of each group.
     pub(super) datagrams: Vec<u64>,
     pub(super) pieces_done: u64,
@@ -71,6 +77,8 @@ impl Measures {
             stalls: [(0, Duration::ZERO); 4],
             dials: vec![0; groups],
             bans: vec![0; groups],
+            connections: 0,
+            ends: BTreeMap::new(),
             datagrams: vec![0; groups],
             pieces_done: 0,
             sent: 0,
@@ -176,14 +184,19 @@ impl World<'_> {
                     self.measures.dials[group] += 1;
                 }
             }
-            Event::Connected { stream, peer, transport: Transport::Utp, .. } => {
-                let other = self.by_address.get(&peer.ip()).map(|&other| (other, self.now));
-                // Who was called says its first words after this.
-                let talks = &mut self.hosts[number as usize].talks;
-                talks.entry(*stream).or_insert_with(UtpTalk::new).other = other;
+            Event::Connected { stream, peer, transport, .. } => {
+                // The end that dialled has an even number.
+                self.measures.connections += u64::from(stream.0.is_multiple_of(2));
+                if *transport == Transport::Utp {
+                    let other = self.by_address.get(&peer.ip()).map(|&other| (other, self.now));
+                    // Who was called says its first words after this.
+                    let talks = &mut self.hosts[number as usize].talks;
+                    talks.entry(*stream).or_insert_with(UtpTalk::new).other = other;
+                }
             }
             Event::Disconnected { stream, peer, reason, .. } => {
                 self.end_of_utp_talk(number, *stream);
+                *self.measures.ends.entry(end_by(reason)).or_default() += 1;
                 let corrupt = matches!(reason, DisconnectReason::Violated(Violation::CorruptPiece(_)));
                 if let Some(group) = self.group_at(peer.ip()).filter(|_| corrupt) {
                     self.measures.bans[group] += 1;
@@ -352,6 +365,25 @@ impl World<'_> {
         });
         // The worst that is true of any connection.
         reasons.max_by_key(|&reason| reason as usize).unwrap_or(StallReason::NoPeer)
+    }
+}
+
+/// Why a host's end of a connection is over, in a word.
+const fn end_by(reason: &DisconnectReason) -> &'static str {
+    match reason {
+        DisconnectReason::Closed(CloseReason::Refused) => "refused",
+        DisconnectReason::Closed(CloseReason::TimedOut) => "timed_out",
+        DisconnectReason::Closed(_) => "closed_by_other",
+        DisconnectReason::Finished => "both_complete",
+        DisconnectReason::Upgraded => "upgraded",
+        DisconnectReason::Violated(violation) => match violation {
+            Violation::Duplicate => "connected_twice",
+            Violation::Useless => "useless",
+            Violation::TooManyConnections => "no_place",
+            Violation::ChokedTooLong(_) => "choked_too_long",
+            Violation::Silent(_) => "silent",
+            _ => "broke_a_rule",
+        },
     }
 }
 

@@ -1,11 +1,12 @@
 //! What came of a run.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bittrace_protocol::session::{Identity, Status};
 
-use super::World;
 use super::host::Presence;
+use super::{KINDS, World};
 use crate::LabError;
 use crate::measure::{MessageTotals, Sample};
 use crate::network::{EndId, HostId};
@@ -20,6 +21,12 @@ pub struct Run {
     pub hosts: Vec<HostReport>,
     /// How many things happened.
     pub events: u64,
+    /// How many things of each kind happened, where any did.
+    pub events_by_kind: Vec<(&'static str, u64)>,
+    /// How many connections between peers were opened on which both shook hands.
+    pub connections: u64,
+    /// How many ends of connections are over, by reason: each host counts its own.
+    pub ends: BTreeMap<&'static str, u64>,
     /// How many packets the capture has.
     pub packets: u64,
     /// How many announces the tracker answered.
@@ -142,6 +149,13 @@ impl World<'_> {
             seconds: now.seconds_since(start),
             hosts,
             events: self.happened,
+            events_by_kind: KINDS
+                .into_iter()
+                .zip(self.happened_by_kind)
+                .filter(|(_, count)| *count > 0)
+                .collect(),
+            connections: measures.connections,
+            ends: measures.ends,
             packets,
             announces: self.tracker.announces,
             torrent: self.content.torrent,

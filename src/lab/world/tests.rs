@@ -58,6 +58,21 @@ fn the_same_scenario_and_seed_give_the_same_capture() {
 }
 
 #[test]
+fn what_happened_is_counted_by_kind_and_each_end_of_a_connection_by_its_reason() {
+    let run = run(SMALL, WorldOptions::default());
+    let of =
+        |kind: &str| run.events_by_kind.iter().find(|(name, _)| *name == kind).map_or(0, |(_, count)| *count);
+    assert_eq!(run.events_by_kind.iter().map(|(_, count)| count).sum::<u64>(), run.events);
+    assert_eq!(of("join"), 6);
+    // Each leecher knows the seed, and no two that are done keep their connection.
+    assert!((5..=15).contains(&run.connections), "{}", run.connections);
+    let ended = |reason| run.ends.get(reason).copied().unwrap_or(0);
+    let dials: u64 = run.dials.iter().sum();
+    assert!(dials >= run.connections && ended("both_complete") >= 5, "{:?}", run.ends);
+    assert!(run.ends.values().sum::<u64>() <= 2 * dials, "{:?} of {dials} dials", run.ends);
+}
+
+#[test]
 fn another_host_changes_nobody_elses_draws() {
     let more = format!("{SMALL}\n[[peers]]\nname = 'late'\ncount = 3\narrive = 'uniform 9 s'\n");
     let (few, many) = (run(SMALL, WorldOptions::default()), run(&more, WorldOptions::default()));

@@ -45,10 +45,8 @@ pub(super) struct BlockRequests {
     ended: VecDeque<(Block, RequestEnd)>,
     /// How many requests ended before the first in `ended`.
     forgotten: u64,
-    /// What is only needed where requests are repeated, or answered though none is outstanding.
+    /// What is only needed where requests are repeated or cancelled, or answered though none is outstanding.
     rare: Option<Box<RareRequests>>,
-    /// The requests that were cancelled and are still to be answered, with the time of the cancel.
-    cancelled: VecDeque<(Timestamp, Block)>,
     /// Whether there were more outstanding requests than can be remembered.
     overflowed: bool,
     capacity: RequestCapacity,
@@ -63,6 +61,8 @@ struct RareRequests {
     index: HashMap<Block, u64, RandomState>,
     /// The number of the first request that is not in the index.
     unindexed: u64,
+    /// The requests that were cancelled and are still to be answered, with the time of the cancel.
+    cancelled: VecDeque<(Timestamp, Block)>,
 }
 
 /// How many requests one side of a connection may have in memory.
@@ -99,7 +99,6 @@ impl BlockRequests {
             ended: VecDeque::new(),
             forgotten: 0,
             rare: None,
-            cancelled: VecDeque::new(),
             overflowed: false,
             capacity,
         }
@@ -213,8 +212,9 @@ impl BlockRequests {
         let Some(request) = self.open.get_mut(&block) else { return false };
         request.cancelled = true;
         if answered == Some(true) {
-            if self.cancelled.len() < self.capacity.outstanding {
-                self.cancelled.push_back((at, block));
+            let cancelled = &mut self.rare.get_or_insert_default().cancelled;
+            if cancelled.len() < self.capacity.outstanding {
+                cancelled.push_back((at, block));
             }
             return true;
         }
@@ -243,17 +243,18 @@ impl BlockRequests {
     /// Whether there are cancelled requests that may still be answered.
     #[inline]
     pub(super) fn has_cancelled(&self) -> bool {
-        !self.cancelled.is_empty()
+        self.rare.as_ref().is_some_and(|rare| !rare.cancelled.is_empty())
     }
 
     /// The block of a cancelled request that was not answered within `patience`. Each is given once.
     pub(super) fn unanswered_cancel(&mut self, at: Timestamp, patience: Duration) -> Option<Block> {
-        while let Some(&(since, block)) = self.cancelled.front() {
+        let cancelled = &mut self.rare.as_mut()?.cancelled;
+        while let Some(&(since, block)) = cancelled.front() {
             let waits = self.open.get(&block).is_some_and(|request| request.cancelled);
             if waits && at - since <= patience {
                 return None;
             }
-            self.cancelled.pop_front();
+            cancelled.pop_front();
             if waits {
                 return Some(block);
             }
@@ -313,17 +314,19 @@ impl BlockRequests {
 
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
-        let rare = self
-            .rare
-            .as_ref()
-            .map_or(0, |rare| rare.repeated.values().map(VecDeque::len).sum::<usize>() + rare.index.len());
-        self.open.len() + rare + self.ended.len() + self.cancelled.len()
+        let rare = self.rare.as_ref().map_or(0, |rare| {
+            rare.repeated.values().map(VecDeque::len).sum::<usize>() + rare.index.len() + rare.cancelled.len()
+        });
+        self.open.len() + rare + self.ended.len()
     }
 }
 
-/// Requests of another kind: for pieces of metadata (BEP 9), or hashes (BEP 52).
+/// Requests of another kind: for pieces of metadata (BEP 9), or hashes (BEP 52). Most connections have none.
 #[derive(Debug)]
-pub(super) struct OtherRequests<K> {
+pub(super) struct OtherRequests<K>(Option<Box<KeptRequests<K>>>);
+
+#[derive(Debug)]
+struct KeptRequests<K> {
     open: HashMap<K, RepeatedRequest, RandomState>,
     /// Whether there were more than can be remembered.
     overflowed: bool,
@@ -342,18 +345,20 @@ const MAX_OTHER_REQUESTS: usize = 8_192;
 
 impl<K: Eq + Hash> OtherRequests<K> {
     pub(super) fn new() -> Self {
-        Self { open: HashMap::default(), overflowed: false }
+        Self(None)
     }
 
     pub(super) fn send(&mut self, key: K, sent: SentMessage) {
-        let full = self.open.len() >= MAX_OTHER_REQUESTS;
-        match self.open.entry(key) {
+        let new = || Box::new(KeptRequests { open: HashMap::default(), overflowed: false });
+        let kept = self.0.get_or_insert_with(new);
+        let full = kept.open.len() >= MAX_OTHER_REQUESTS;
+        match kept.open.entry(key) {
             Entry::Occupied(mut request) => {
                 let request = request.get_mut();
                 request.last = sent;
                 request.times = request.times.saturating_add(1);
             }
-            Entry::Vacant(_) if full => self.overflowed = true,
+            Entry::Vacant(_) if full => kept.overflowed = true,
             Entry::Vacant(place) => {
                 place.insert(RepeatedRequest { first: sent, last: sent, times: 1 });
             }
@@ -362,7 +367,7 @@ impl<K: Eq + Hash> OtherRequests<K> {
 
     /// Ends the oldest request for a key; `None` where there is none.
     pub(super) fn end(&mut self, key: K) -> Option<SentMessage> {
-        let Entry::Occupied(mut place) = self.open.entry(key) else { return None };
+        let Entry::Occupied(mut place) = self.0.as_mut()?.open.entry(key) else { return None };
         let request = place.get_mut();
         let sent = request.first;
         request.first = request.last;
@@ -375,17 +380,17 @@ impl<K: Eq + Hash> OtherRequests<K> {
 
     /// What is requested and not answered, in no order.
     pub(super) fn keys(&self) -> impl Iterator<Item = &K> {
-        self.open.keys()
+        self.0.iter().flat_map(|kept| kept.open.keys())
     }
 
     /// Whether every outstanding request is remembered.
-    pub(super) const fn is_whole(&self) -> bool {
-        !self.overflowed
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.as_ref().is_none_or(|kept| !kept.overflowed)
     }
 
     #[cfg(test)]
     pub(super) fn memory(&self) -> usize {
-        self.open.len()
+        self.0.as_ref().map_or(0, |kept| kept.open.len())
     }
 }
 

@@ -78,6 +78,8 @@ pub(super) struct Core {
     pub(super) unstored: u64,
     pub(super) totals: Totals,
     pub(super) completed_at: Option<Timestamp>,
+    /// When bytes of a block last came that were missing.
+    pub(super) taken_at: Option<Timestamp>,
     /// When peers are looked after next.
     pub(super) tick_at: Timestamp,
 }
@@ -195,6 +197,7 @@ impl Core {
                 upload_rate: Rate::new(now),
             },
             completed_at: None,
+            taken_at: None,
             tick_at: now,
             rng,
             config,

@@ -267,6 +267,7 @@ impl Core {
             self.unstored += fresh;
             self.totals.downloaded += fresh;
             self.totals.download_rate.add(now, fresh);
+            self.taken_at = Some(now);
             self.outputs.push_back(Output::Store(block.index, offset, bytes.split_off(arrival.known)));
         }
         if arrival.piece_done {

@@ -189,9 +189,10 @@ impl Session {
     pub(super) fn give_up_layers(&mut self, now: Timestamp) {
         let Some(layers) = self.core.torrent.layer_fetch() else { return };
         let upgrades = matches!(layers.upgrade, Upgrade::Until(until) if now < until);
+        let choice = self.dial_choice(now);
         let mut peers = self.peers.iter();
         let can_be_asked = peers.any(|peer| peer.gives_hashes() || (upgrades && peer.phase != Phase::Open))
-            || (upgrades && self.core.swarm.any_ready(now));
+            || (upgrades && self.core.swarm.any_ready(now, choice));
         if let Some(layers) = self.core.torrent.layer_fetch()
             && layers.is_given_up(now, can_be_asked)
             && let Some(info) = self.core.torrent.end_layer_fetch()

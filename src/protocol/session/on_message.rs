@@ -131,11 +131,13 @@ impl Core {
                 None
             }
             Message::Interested if changed => {
+                peer.lost_interest_at = None;
                 self.choker.unchoke_if_free(now, peer);
                 self.allow_fast(peer);
                 None
             }
             Message::NotInterested if changed => {
+                peer.lost_interest_at = Some(now);
                 if !peer.am_choking() {
                     self.choker.choke(now, peer);
                 }

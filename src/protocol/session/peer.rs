@@ -52,6 +52,8 @@ pub(super) struct Peer {
     pub(super) unsent: usize,
     /// Whether the peer told in one message that it has all pieces.
     pub(super) told_all: bool,
+    /// Since when the peer, which was interested, is not.
+    pub(super) lost_interest_at: Option<Timestamp>,
     /// How many of the peer's pieces are missing here.
     pub(super) wanted_pieces: u32,
     /// How many of the new pieces are in the bitfield that was sent after the handshake.
@@ -229,6 +231,7 @@ impl Peer {
             messages: MessageCounts::default(),
             unsent: 0,
             told_all: false,
+            lost_interest_at: None,
             wanted_pieces: 0,
             known_pending_haves: 0,
             has_sent_message: false,
@@ -510,3 +513,15 @@ impl PeerUpload {
 
 /// How many requests a peer queues that does not say (BEP 10, "reqq").
 const DEFAULT_REQQ: usize = 250;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A client keeps fifty of them, and a simulated swarm fifty for each of its hosts.
+    #[test]
+    fn a_peer_takes_less_than_two_kilobytes() {
+        let size = size_of::<Peer>();
+        assert!(size <= 1_816, "{size}");
+    }
+}

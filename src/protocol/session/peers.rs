@@ -6,6 +6,7 @@ use crate::{PeerId, Timestamp};
 
 use super::SessionStreamId;
 use super::peer::{Peer, Phase};
+use super::places::Yielding;
 
 /// Every connection to a peer, those being opened among them. A peer stays here from its first moment to its last.
 #[derive(Debug, Default)]
@@ -44,17 +45,17 @@ pub(super) struct Rest {
     pub(super) until: Timestamp,
     /// Whether it could be sent more requests, if it took any.
     pub(super) is_idle: bool,
-    /// Whether it gives way where others wait for its place.
-    pub(super) gives_way: bool,
+    /// Among whom it gives way where others wait for its place, if it does.
+    pub(super) gives_way: Option<Yielding>,
     /// It knows of all peers as of this count of changes among them, where that matters to it.
     pub(super) knows_all_of: Option<u64>,
 }
 
 impl Rest {
-    /// Whether it lasts at `now`, where others wait or not, after so many changes among the peers.
-    pub(super) fn lasts(&self, now: Timestamp, others_wait: bool, changes: u64) -> bool {
+    /// Whether it lasts at `now`, where these peers give way to others, after so many changes among the peers.
+    pub(super) fn lasts(&self, now: Timestamp, yielding: Yielding, changes: u64) -> bool {
         now < self.until
-            && !(others_wait && self.gives_way)
+            && self.gives_way.is_none_or(|least| yielding < least)
             && self.knows_all_of.is_none_or(|known| known == changes)
     }
 }
@@ -127,7 +128,8 @@ impl Peers {
     /// The peers that may be of no use at `now`: without a look at them, those are left out that rest and do not give way. Without
     /// `with_open`, all that rest are left out: handshakes are exchanged with them.
     pub(super) fn iter_doubtful(&self, now: Timestamp, with_open: bool) -> impl Iterator<Item = &Peer> {
-        let is_doubtful = move |rest: &Rest| with_open && (rest.gives_way || now >= rest.until);
+        let is_useless = |rest: &Rest| rest.gives_way == Some(Yielding::Useless);
+        let is_doubtful = move |rest: &Rest| with_open && (is_useless(rest) || now >= rest.until);
         let doubtful = self.places.iter().filter(move |place| place.rest.as_ref().is_none_or(is_doubtful));
         doubtful.map(|place| &*place.peer)
     }
@@ -301,16 +303,21 @@ mod tests {
     const REST: Rest = Rest {
         until: Timestamp::from_nanos(10_000_000_000),
         is_idle: true,
-        gives_way: true,
+        gives_way: Some(Yielding::Useless),
         knows_all_of: Some(3),
     };
 
     #[test]
     fn a_rest_ends_with_its_time_with_others_that_wait_and_with_a_change_among_the_peers() {
-        assert!(REST.lasts(at(9), false, 3));
-        assert!(!REST.lasts(at(10), false, 3) && !REST.lasts(at(9), true, 3) && !REST.lasts(at(9), false, 4));
-        let stays = Rest { gives_way: false, knows_all_of: None, ..REST };
-        assert!(stays.lasts(at(9), true, 4));
+        let (nobody, useless, choking) = (Yielding::Nobody, Yielding::Useless, Yielding::Choking);
+        assert!(REST.lasts(at(9), nobody, 3));
+        assert!(
+            !REST.lasts(at(10), nobody, 3) && !REST.lasts(at(9), useless, 3) && !REST.lasts(at(9), nobody, 4)
+        );
+        let chokes = Rest { gives_way: Some(choking), ..REST };
+        assert!(chokes.lasts(at(9), useless, 3) && !chokes.lasts(at(9), choking, 3));
+        let stays = Rest { gives_way: None, knows_all_of: None, ..REST };
+        assert!(stays.lasts(at(9), choking, 4));
     }
 
     #[test]
@@ -350,7 +357,7 @@ mod tests {
     fn a_peer_that_rests_is_looked_at_only_where_it_may_be_of_no_use() {
         let mut peers = peers(&[1, 2, 4]);
         peers.let_rest(SessionStreamId(1), REST);
-        peers.let_rest(SessionStreamId(2), Rest { gives_way: false, ..REST });
+        peers.let_rest(SessionStreamId(2), Rest { gives_way: Some(Yielding::Choking), ..REST });
         let looked_at = |now, with_open| {
             peers.iter_doubtful(now, with_open).map(|peer| peer.stream.0).collect::<Vec<_>>()
         };

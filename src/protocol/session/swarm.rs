@@ -34,13 +34,24 @@ pub(super) struct Swarm {
     /// Whether a peer that failed is dialled again only when a tracker names it again.
     once: bool,
     /// How many that were dialled one after the other were full, and until when a session with enough connections dials nobody for
-    /// that whom no tracker named.
+    /// that whom no tracker named, and to which blocks come, nobody that it dialled before.
     full: u32,
     full_until: Option<Timestamp>,
     /// The addresses that no tracker named and that were dialled within [`RETRY_INVENTED`], and when each was, in order: an address
     /// that was forgotten since, and is named again, is not new.
     dialled: HashSet<SocketAddr, RandomState>,
     dials: VecDeque<(Timestamp, SocketAddr)>,
+}
+
+/// Which of those that wait are dialled now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum DialChoice {
+    /// All of them.
+    Any,
+    /// Those that a tracker named.
+    Named,
+    /// Those that a tracker named and that were not dialled in vain so far.
+    NewNamed,
 }
 
 /// Who says that a peer is there.
@@ -223,18 +234,17 @@ impl Swarm {
             && !self.is_banned(address)
     }
 
-    /// The next to be dialled, noted as connected: in turn one that a tracker named and one that a peer told of. Without
-    /// `takes_invented`, only one that a tracker named.
-    pub(super) fn next(&mut self, now: Timestamp, takes_invented: bool) -> Option<SocketAddr> {
+    /// The next to be dialled, noted as connected: in turn one that a tracker named and one that a peer told of.
+    pub(super) fn next(&mut self, now: Timestamp, choice: DialChoice) -> Option<SocketAddr> {
         if self.is_quiet(now) {
             return None;
         }
         self.forget_dials(now);
         for passed_on in [self.passed_on_next, !self.passed_on_next] {
-            if passed_on && !takes_invented {
+            if passed_on && choice != DialChoice::Any {
                 continue;
             }
-            if let Some(address) = self.first_of(passed_on, now) {
+            if let Some(address) = self.first_of(passed_on, now, choice) {
                 self.take(address, passed_on, now);
                 self.passed_on_next = !passed_on;
                 return Some(address);
@@ -248,8 +258,7 @@ impl Swarm {
         self.ready_at(now).is_none_or(|at| now < at)
     }
 
-    /// Whether those that were dialled last were full, so that a session with enough connections dials nobody now whom no tracker
-    /// named.
+    /// Whether those that were dialled last were full, so that a session with enough connections does not dial everybody now.
     pub(super) fn is_full(&self, now: Timestamp) -> bool {
         self.full_until.is_some_and(|until| now < until)
     }
@@ -287,12 +296,16 @@ impl Swarm {
 
     /// Whose turn it is of those that a tracker named, or that others told of. Those before it that are not to be dialled, or not
     /// now, wait no longer or rest.
-    fn first_of(&mut self, passed_on: bool, now: Timestamp) -> Option<SocketAddr> {
+    fn first_of(&mut self, passed_on: bool, now: Timestamp, choice: DialChoice) -> Option<SocketAddr> {
         if passed_on && self.dialled.len() >= MOST_DIALLED {
             return None;
         }
         loop {
-            let address = self.queue(passed_on).first(now)?;
+            let queue = self.queue(passed_on);
+            let address = match choice {
+                DialChoice::NewNamed => queue.first_unrested()?,
+                DialChoice::Any | DialChoice::Named => queue.first(now)?,
+            };
             let known = self.known.get(address);
             let rest = known.and_then(|known| known.not_before).filter(|&at| at > now);
             let is_free =
@@ -330,11 +343,11 @@ impl Swarm {
         [self.named.ready_at(now), passed_on].into_iter().flatten().min()
     }
 
-    /// Whether one of those that wait may be dialled now by a session with enough connections.
-    pub(super) fn any_ready(&mut self, now: Timestamp) -> bool {
+    /// Whether one of those that wait may be dialled now.
+    pub(super) fn any_ready(&mut self, now: Timestamp, choice: DialChoice) -> bool {
         !self.is_quiet(now)
-            && (self.first_of(false, now).is_some()
-                || (!self.is_full(now) && self.first_of(true, now).is_some()))
+            && (self.first_of(false, now, choice).is_some()
+                || (choice == DialChoice::Any && self.first_of(true, now, choice).is_some()))
     }
 
     /// A connected peer says that it can be dialled at this address.
@@ -527,8 +540,8 @@ impl Swarm {
     }
 }
 
-/// How long a session with enough connections dials nobody whom no tracker named after a peer that was full, and how often that
-/// doubles: to 16 s.
+/// How long a session with enough connections does not dial everybody after a peer that was full, and how often that doubles: to
+/// 16 s.
 const FULL: Duration = Duration::from_secs(1);
 const MOST_DOUBLED: u32 = 4;
 
@@ -575,7 +588,7 @@ mod tests {
         let mut swarm = Swarm::new(0, 100, false);
         swarm.learn(GOSSIP, (1..=3).map(at));
         swarm.learn(PeerSource::Tracker, (11..=13).map(at));
-        let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW, true)).collect();
+        let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW, DialChoice::Any)).collect();
         assert_eq!(order, [11, 1, 12, 2, 13, 3].map(at));
     }
 
@@ -586,7 +599,7 @@ mod tests {
         swarm.learn(PeerSource::Tracker, [at(1)]);
         for _ in 0..MAX_FAILURES {
             now = now + Duration::from_secs(3600);
-            assert_eq!(swarm.next(now, true), Some(at(1)));
+            assert_eq!(swarm.next(now, DialChoice::Any), Some(at(1)));
             swarm.note_gone(at(1), false, now);
         }
         assert_eq!(swarm.waiting(), 0);
@@ -594,16 +607,19 @@ mod tests {
         swarm.learn(GOSSIP, [at(1)]);
         assert_eq!(swarm.waiting(), 0);
         swarm.learn(PeerSource::Tracker, [at(1)]);
-        assert_eq!(swarm.next(now, true), None);
+        assert_eq!(swarm.next(now, DialChoice::Any), None);
         // Nobody hopes for it, and it takes nobody's place.
         assert_eq!((swarm.waiting(), swarm.any_hopeful(None)), (1, false));
         swarm.learn(PeerSource::Tracker, [at(2)]);
         assert!(swarm.any_hopeful(None));
-        assert_eq!(swarm.next(now, true), Some(at(2)));
+        assert_eq!(swarm.next(now, DialChoice::Any), Some(at(2)));
         swarm.note_gone(at(2), true, now);
         // The pause after a peer was of use is the shorter one.
         let later = now + Duration::from_secs(3600);
-        assert_eq!([swarm.next(later, true), swarm.next(later, true)], [Some(at(2)), Some(at(1))]);
+        assert_eq!(
+            [swarm.next(later, DialChoice::Any), swarm.next(later, DialChoice::Any)],
+            [Some(at(2)), Some(at(1))]
+        );
     }
 
     #[test]
@@ -633,10 +649,10 @@ mod tests {
         swarm.learn(PeerSource::Tracker, [at(1)]);
         let mut now = NOW;
         for _ in 0..20 {
-            assert_eq!(swarm.next(now, true), Some(at(1)));
+            assert_eq!(swarm.next(now, DialChoice::Any), Some(at(1)));
             swarm.note_full(at(1), now);
             swarm.note_gone(at(1), false, now);
-            assert_eq!(swarm.next(now, true), None);
+            assert_eq!(swarm.next(now, DialChoice::Any), None);
             now = now + RETRY * 8;
         }
     }
@@ -647,13 +663,13 @@ mod tests {
         let dht = PeerSource::Dht;
         swarm.learn(dht, [at(1)]);
         let mut now = NOW;
-        while swarm.next(now, true).is_some() {
+        while swarm.next(now, DialChoice::Any).is_some() {
             swarm.note_gone(at(1), false, now);
             now = now + RETRY_INVENTED * 64;
         }
-        assert_eq!(swarm.next(now, true), None);
+        assert_eq!(swarm.next(now, DialChoice::Any), None);
         swarm.learn(dht, [at(1)]);
-        assert_eq!(swarm.next(now, true), Some(at(1)));
+        assert_eq!(swarm.next(now, DialChoice::Any), Some(at(1)));
     }
 
     #[test]
@@ -663,7 +679,7 @@ mod tests {
         swarm.learn(PeerSource::Tracker, (1..=20).map(at));
         assert_eq!(swarm.known(), 8);
         assert_eq!(swarm.waiting(), 8);
-        assert_eq!(swarm.next(NOW, true), Some(at(1)));
+        assert_eq!(swarm.next(NOW, DialChoice::Any), Some(at(1)));
     }
 
     #[test]
@@ -674,14 +690,18 @@ mod tests {
         // The room is full, and nobody has failed.
         swarm.learn(GOSSIP, [at(3)]);
         swarm.learn(PeerSource::Peer([10, 0, 0, 2].into()), [at(4)]);
-        let dialled: Vec<_> = std::iter::from_fn(|| swarm.next(NOW, true)).collect();
+        let dialled: Vec<_> = std::iter::from_fn(|| swarm.next(NOW, DialChoice::Any)).collect();
         assert!(!dialled.contains(&at(3)) && !dialled.contains(&at(4)) && dialled.len() == 16);
         dialled.iter().for_each(|&address| swarm.note_gone(address, false, NOW));
         swarm.learn(PeerSource::Peer([10, 0, 0, 2].into()), (5..=9).map(at));
         assert_eq!(swarm.known(), 16);
         // Its share is two.
         assert_eq!(
-            [swarm.next(NOW, true), swarm.next(NOW, true), swarm.next(NOW, true)],
+            [
+                swarm.next(NOW, DialChoice::Any),
+                swarm.next(NOW, DialChoice::Any),
+                swarm.next(NOW, DialChoice::Any)
+            ],
             [Some(at(5)), Some(at(6)), None]
         );
     }
@@ -692,10 +712,10 @@ mod tests {
             let mut swarm = Swarm::new(0, 100, false);
             let low = |port| SocketAddr::from(([11, 0, 0, 1], port));
             swarm.learn(source, [0, 1, 22, 80, 1023].map(low));
-            assert_eq!(swarm.next(NOW, true), None, "{source:?}");
+            assert_eq!(swarm.next(NOW, DialChoice::Any), None, "{source:?}");
             swarm.learn(source, [low(1024)]);
             swarm.learn(PeerSource::Tracker, [low(80)]);
-            let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW, true)).collect();
+            let order: Vec<_> = std::iter::from_fn(|| swarm.next(NOW, DialChoice::Any)).collect();
             assert_eq!(order, [low(80), low(1024)], "{source:?}");
         }
     }
@@ -708,13 +728,13 @@ mod tests {
             for second in 0..599 {
                 let now = NOW + Duration::from_secs(second);
                 swarm.learn(source, [at(1); 17]);
-                while let Some(address) = swarm.next(now, true) {
+                while let Some(address) = swarm.next(now, DialChoice::Any) {
                     dialled += 1;
                     swarm.note_gone(address, false, now);
                 }
             }
             assert_eq!(dialled, 1, "{source:?}");
-            assert_eq!(swarm.next(NOW + RETRY_INVENTED, true), Some(at(1)));
+            assert_eq!(swarm.next(NOW + RETRY_INVENTED, DialChoice::Any), Some(at(1)));
         }
     }
 
@@ -728,7 +748,7 @@ mod tests {
             // Each source has room for one of these, so that each gives way to the next.
             for number in 1..=5 {
                 swarm.learn(PeerSource::Dht, [at(number)]);
-                while let Some(address) = swarm.next(now, true) {
+                while let Some(address) = swarm.next(now, DialChoice::Any) {
                     *dialled.entry(address).or_default() += 1;
                     swarm.note_gone(address, false, now);
                 }
@@ -744,7 +764,7 @@ mod tests {
             |number: u32| SocketAddr::from((std::net::Ipv4Addr::from_bits(0x0b00_0000 + number), 6881));
         let mut dial = |numbers: std::ops::Range<u32>, now| {
             swarm.learn(PeerSource::Dht, numbers.map(address));
-            std::iter::from_fn(|| swarm.next(now, true)).count()
+            std::iter::from_fn(|| swarm.next(now, DialChoice::Any)).count()
         };
         assert_eq!(dial(0..5_000, NOW), MOST_DIALLED);
         assert_eq!(dial(0..1, NOW + Duration::from_secs(599)), 0);
@@ -769,16 +789,33 @@ mod tests {
         for source in [PeerSource::Dht, PeerSource::Lsd, GOSSIP, PeerSource::Tracker] {
             swarm.learn(source, addresses.map(|address| address.parse().expect("an address")));
         }
-        assert_eq!((swarm.next(NOW, true), swarm.known()), (None, 0));
+        assert_eq!((swarm.next(NOW, DialChoice::Any), swarm.known()), (None, 0));
+    }
+
+    #[test]
+    fn whom_trackers_name_and_who_was_dialled_in_vain_comes_after_new_ones_and_waits_where_these_alone_are_wanted()
+     {
+        let mut swarm = Swarm::new(0, 100, false);
+        swarm.learn(PeerSource::Tracker, [at(1)]);
+        assert_eq!(swarm.next(NOW, DialChoice::NewNamed), Some(at(1)));
+        swarm.note_gone(at(1), false, NOW);
+        let later = NOW + RETRY;
+        assert_eq!(swarm.next(later, DialChoice::NewNamed), None);
+        swarm.learn(PeerSource::Tracker, [at(2)]);
+        let next: Vec<_> = (0..2).map(|_| swarm.next(later, DialChoice::Named)).collect();
+        assert_eq!(next, [Some(at(2)), Some(at(1))]);
     }
 
     #[test]
     fn whom_no_tracker_names_waits_where_only_named_peers_are_wanted() {
         let mut swarm = Swarm::new(0, 100, false);
         swarm.learn(PeerSource::Dht, [at(1)]);
-        assert_eq!(swarm.next(NOW, false), None);
+        assert_eq!(swarm.next(NOW, DialChoice::Named), None);
         swarm.learn(PeerSource::Tracker, [at(2)]);
-        assert_eq!([swarm.next(NOW, false), swarm.next(NOW, false)], [Some(at(2)), None]);
-        assert_eq!(swarm.next(NOW, true), Some(at(1)));
+        assert_eq!(
+            [swarm.next(NOW, DialChoice::Named), swarm.next(NOW, DialChoice::Named)],
+            [Some(at(2)), None]
+        );
+        assert_eq!(swarm.next(NOW, DialChoice::Any), Some(at(1)));
     }
 }

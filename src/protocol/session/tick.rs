@@ -9,7 +9,7 @@ use super::assigned::AssignedBlock;
 use super::core::Core;
 use super::peer::{Peer, Phase};
 use super::peers::Rest;
-use super::places::IDLE;
+use super::places::{IDLE, Yielding};
 use super::{CloseReason, DisconnectReason, Session, Violation};
 
 impl Session {
@@ -23,22 +23,23 @@ impl Session {
         self.choose_metadata(now);
         let changes = self.core.changes_of_peers;
         let is_full = |session: &Self| session.peers.len() >= session.core.config.max_peers;
-        let most = self.core.config.max_peers;
-        let any_waits = is_full(self) && !self.core.has_all_wanted() && self.core.swarm.any_ready(now);
-        let mut may_turn = self.core.turnover.allows(now, most);
+        let any_waits = is_full(self)
+            && !self.core.has_all_wanted()
+            && self.core.swarm.any_ready(now, self.dial_choice(now));
+        let mut yielding = self.core.yielding(now);
         let mut last = None;
         while let Some((stream, rest)) = self.peers.first_after(last) {
             last = Some(stream);
             // A peer that there is no room for is not waited for as long as one that nobody would replace.
-            let others_wait = any_waits && may_turn && is_full(self);
-            if rest.is_some_and(|rest| rest.lasts(now, others_wait, changes)) {
+            let yielding_now = if any_waits && is_full(self) { yielding } else { Yielding::Nobody };
+            if rest.is_some_and(|rest| rest.lasts(now, yielding_now, changes)) {
                 continue;
             }
             let Some(peer) = self.peers.get_mut(stream) else { continue };
-            if let Some(reason) = self.core.end_of_patience(now, peer, others_wait) {
-                if others_wait {
+            if let Some(reason) = self.core.end_of_patience(now, peer, yielding_now) {
+                if yielding_now > Yielding::Nobody {
                     self.core.turnover.note(now);
-                    may_turn = self.core.turnover.allows(now, most);
+                    yielding = self.core.yielding(now);
                 }
                 self.disconnect(now, stream, reason);
                 continue;
@@ -61,18 +62,18 @@ impl Session {
 impl Core {
     /// Why a peer is waited for no longer. The order of the reasons decides what a user reads and whether the address is banned:
     /// a peer that is silent, or of no use, is not banned for answers that it does not read.
-    fn end_of_patience(&self, now: Timestamp, peer: &Peer, others_wait: bool) -> Option<DisconnectReason> {
+    fn end_of_patience(&self, now: Timestamp, peer: &Peer, yielding: Yielding) -> Option<DisconnectReason> {
         if peer.phase != Phase::Open {
             return self.opened_too_slowly(now, peer);
         }
         let violation =
             self.silent(now, peer).or_else(|| self.useless_alone(now, peer)).map(DisconnectReason::Violated);
-        let finished = || self.both_complete(peer).then_some(DisconnectReason::Finished);
+        let finished = || self.both_complete(now, peer).then_some(DisconnectReason::Finished);
         violation.or_else(finished).or_else(|| {
             let violation = self
-                .useless(now, peer, others_wait)
+                .useless(now, peer, yielding)
                 .or_else(|| self.does_not_read(now, peer))
-                .or_else(|| self.choked_too_long(now, peer, others_wait))
+                .or_else(|| self.choked_too_long(now, peer, yielding))
                 .or_else(|| self.sends_no_block(now, peer));
             violation.map(DisconnectReason::Violated)
         })
@@ -108,13 +109,21 @@ impl Core {
     }
 
     /// Neither side has any use for the other.
-    fn both_complete(&self, peer: &Peer) -> bool {
-        self.has_all_wanted() && peer.pieces().is_all()
+    fn both_complete(&self, now: Timestamp, peer: &Peer) -> bool {
+        self.has_all_wanted()
+            && (peer.pieces().is_all() || self.wants_nothing_at(peer).is_some_and(|at| at <= now))
+    }
+
+    /// When it is sure that a peer wants nothing of all that there is, though it was not heard to have all pieces: some clients do
+    /// not tell of pieces that the other side has. It was interested, and is not; what it may still have to hear of is on its way.
+    fn wants_nothing_at(&self, peer: &Peer) -> Option<Timestamp> {
+        let lost_interest = peer.lost_interest_at.filter(|_| self.is_complete())?;
+        Some(lost_interest.max(self.completed_at?) + IDLE)
     }
 
     /// Neither side wants anything of the other, and others wait for the place.
-    fn useless(&self, now: Timestamp, peer: &Peer, others_wait: bool) -> Option<Violation> {
-        (others_wait && self.is_useless(now, peer)).then_some(Violation::Useless)
+    fn useless(&self, now: Timestamp, peer: &Peer, yielding: Yielding) -> Option<Violation> {
+        (yielding >= Yielding::Useless && self.is_useless(now, peer)).then_some(Violation::Useless)
     }
 
     fn does_not_read(&self, now: Timestamp, peer: &Peer) -> Option<Violation> {
@@ -123,10 +132,10 @@ impl Core {
         unread.then_some(Violation::Flood("messages whose answers it does not read"))
     }
 
-    fn choked_too_long(&self, now: Timestamp, peer: &Peer, others_wait: bool) -> Option<Violation> {
+    fn choked_too_long(&self, now: Timestamp, peer: &Peer, yielding: Yielding) -> Option<Violation> {
         let starved = now - peer.starvation.since;
         let uploads = peer.peer_interested() && !peer.am_choking();
-        let replaceable = self.config.single_peer || (others_wait && !uploads);
+        let replaceable = self.config.single_peer || (yielding == Yielding::Choking && !uploads);
         let choked = peer.peer_choking() && peer.am_interested() && starved >= self.config.choke_timeout;
         (choked && replaceable).then_some(Violation::ChokedTooLong(starved))
     }
@@ -151,7 +160,8 @@ impl Core {
     /// The same as [`rest`](Self::rest) for a peer that was serviced: it need not be looked after before it rests, where there is
     /// nothing that a look would find.
     pub(super) fn rest_after_service(&self, now: Timestamp, peer: &Peer) -> Option<Rest> {
-        let is_found = self.both_complete(peer) || self.waits_for_others(now, peer, self.changes_of_peers);
+        let is_found =
+            self.both_complete(now, peer) || self.waits_for_others(now, peer, self.changes_of_peers);
         self.rest(now, peer).filter(|_| !is_found)
     }
 
@@ -179,11 +189,15 @@ impl Core {
             (peer.unsent > MAX_STUCK).then(|| peer.last_read + config.request_timeout),
             // Each of these may make the peer one that gives way.
             Some(peer.phase_since + IDLE).filter(|&at| at > now),
+            self.wants_nothing_at(peer).filter(|&at| at > now),
             Some(peer.upload.last_request_at + config.request_timeout).filter(|&at| at > now),
             Some(choked_long).filter(|&at| at > now),
             peer.pex.next_at.filter(|&at| at > now),
         ];
-        let gives_way = self.is_useless(now, peer) || self.choked_too_long(now, peer, true).is_some();
+        let gives_way = match self.is_useless(now, peer) {
+            true => Some(Yielding::Useless),
+            false => self.choked_too_long(now, peer, Yielding::Choking).map(|_| Yielding::Choking),
+        };
         let until = deadlines.into_iter().flatten().min()?;
         // Until it may be told of others, it does not matter whom it knows.
         let may_be_told = peer.pex.next_at.is_none_or(|at| at <= now);

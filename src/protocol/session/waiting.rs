@@ -1,4 +1,4 @@
-//! The addresses that wait to be dialled: those whose turn it is, in order, and those that rest until a time.
+//! The addresses that wait to be dialled: those whose turn it is, in order, and after them those that rest until a time.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -54,20 +54,24 @@ impl Waiting {
         self.resting.retain(|(_, address)| keep(address));
     }
 
-    /// Ends the rest of those whose time has come, and tells whose turn it is.
-    pub(super) fn first(&mut self, now: Timestamp) -> Option<SocketAddr> {
-        while let Some((at, address)) = self.resting.first().copied()
-            && at <= now
-        {
-            self.resting.pop_first();
-            self.ready.push_back(address);
-        }
+    /// Whose turn it is: one that does not rest, or that whose rest ended first.
+    pub(super) fn first(&self, now: Timestamp) -> Option<SocketAddr> {
+        self.first_unrested().or_else(|| {
+            let rested = self.resting.first().filter(|(at, _)| *at <= now);
+            rested.map(|(_, address)| *address)
+        })
+    }
+
+    /// Whose turn it is of those that do not rest and did not.
+    pub(super) fn first_unrested(&self) -> Option<SocketAddr> {
         self.ready.front().copied()
     }
 
     /// The address whose turn it is waits no longer.
     pub(super) fn pop_first(&mut self) {
-        self.ready.pop_front();
+        if self.ready.pop_front().is_none() {
+            self.resting.pop_first();
+        }
     }
 
     /// When it is somebody's turn, at `now` or later; `None` where nobody waits.

@@ -32,7 +32,7 @@ pub enum Extension {
     /// Whether the sender only uploads (BEP 21).
     UploadOnly,
     /// Any other, by its name.
-    Other(String),
+    Other(Box<str>),
     /// An id that no handshake of the receiver has named.
     Unannounced,
 }
@@ -46,7 +46,7 @@ impl Extension {
             b"lt_donthave" => Self::DontHave,
             b"ut_holepunch" => Self::Holepunch,
             b"upload_only" => Self::UploadOnly,
-            other => Self::Other(String::from_utf8_lossy(other).into_owned()),
+            other => Self::Other(String::from_utf8_lossy(other).into()),
         }
     }
 

@@ -269,6 +269,11 @@ pub(super) fn write_json(
         "course": run.samples.iter().map(sample).collect::<Vec<_>>(),
         "announces": run.announces,
         "events": run.events,
+        "events_by_kind": run.events_by_kind.iter().map(|&(kind, number)| {
+            (kind.to_owned(), json!(number))
+        }).collect::<Map<_, _>>(),
+        "connections": run.connections,
+        "ends": run.ends,
         "packets": run.packets,
     });
     Ok(write_line(&object, out)?)

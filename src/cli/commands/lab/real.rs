@@ -11,6 +11,7 @@ mod page;
 mod run;
 mod tracker;
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{BufWriter, ErrorKind, Write};
@@ -404,6 +405,9 @@ impl Seen {
             seconds: last.filter(|_| done.course.all_done).unwrap_or(done.course.seconds),
             hosts,
             events: 0,
+            events_by_kind: Vec::new(),
+            connections: 0,
+            ends: BTreeMap::new(),
             packets: 0,
             announces: done.announces,
             torrent: done.content.torrent.clone(),

@@ -1,5 +1,7 @@
 //! Callers that take the places, and who gets one all the same.
 
+use std::collections::VecDeque;
+
 use super::support::*;
 use crate::session::{CloseReason, Config, Input, PeerSource, SeedGoal, SessionStreamId};
 
@@ -217,4 +219,67 @@ fn after_a_peer_that_is_full_the_next_is_dialled_later_where_there_are_enough() 
         let said = stage.wait(2.0);
         assert_eq!(dials(&said), !at_once, "{said:?}");
     }
+}
+
+/// A session of eight named hosts, so many of which are connected and have everything: those on the even streams from 2 on.
+fn beside_seeds(max_peers: usize, connected: u32) -> Stage {
+    let torrent = torrent(1024 * 1024, 32_768, &[&["http://t.test/announce"]], "");
+    let mut stage = Stage::new(Config { max_peers, max_half_open: max_peers, ..config() }, torrent, &[]);
+    let hosts: Vec<_> = (1..=8).map(|host| [10, 0, 0, host, 0x1a, 0xe1]).collect();
+    stage.announced(&hosts);
+    for number in 1..=connected {
+        stage.opened(2 * number, &format!("10.0.0.{number}:6881"));
+        let mut id = *A_ID;
+        id[19] = number as u8;
+        stage.receive(2 * number, &[&stage.handshake(FAST, &id)[..], &HAVE_ALL].concat());
+    }
+    stage
+}
+
+/// For so long, the peer on stream 2 lets us have a block each ten seconds where it `gives`, and all that is dialled in answer is
+/// `closed` by the other side; what the session does.
+fn pass_time(stage: &mut Stage, gives: bool, closed: bool, seconds: u32) -> Vec<String> {
+    let mut all = if gives { stage.receive(2, &UNCHOKE) } else { Vec::new() };
+    let mut asked: VecDeque<_> = all.iter().flat_map(|line| requests(line)).collect();
+    for second in 0..seconds {
+        let mut said = stage.wait(1.0);
+        if gives && second.is_multiple_of(10) {
+            let (stream, index, begin, length) = asked.pop_front().expect("blocks are asked for");
+            said.extend(stage.receive(stream, &stage.block(index, begin, length)));
+        }
+        let mut seen = 0;
+        while let Some(line) = said.get(seen).cloned().filter(|_| closed) {
+            seen += 1;
+            if let Some(stream) =
+                line.strip_prefix("open ").and_then(|rest| rest.split(' ').next()?.parse().ok())
+            {
+                stage.opened(stream, "10.0.0.9:6881");
+                said.extend(stage.closed(stream, CloseReason::ByRemote));
+            }
+        }
+        asked.extend(said.iter().flat_map(|line| requests(line)).filter(|asked| asked.0 == 2));
+        all.append(&mut said);
+    }
+    all
+}
+
+/// Most peers choke us most of the time, and those that wait would too.
+#[test]
+fn while_blocks_come_fewer_peers_that_choke_give_way() {
+    for (gives, gone) in [(true, 1), (false, 2)] {
+        let said = pass_time(&mut beside_seeds(4, 4), gives, false, 140);
+        let choked = said.iter().filter(|line| line.starts_with("close") && line.contains("ChokedTooLong"));
+        assert_eq!(choked.count(), gone, "{said:#?}");
+    }
+}
+
+/// Full peers that a tracker names are tried one after the other only where nothing comes.
+#[test]
+fn while_blocks_come_full_peers_are_tried_again_with_pauses() {
+    let dials = |gives| {
+        let said = pass_time(&mut beside_seeds(4, 2), gives, true, 110);
+        said.iter().filter(|line| line.starts_with("open ")).count()
+    };
+    let (with_blocks, without) = (dials(true), dials(false));
+    assert!(with_blocks < without, "{with_blocks} dials, {without} where nothing comes");
 }

@@ -331,3 +331,22 @@ fn seeding_ends_with_its_time() {
     let said = stage.wait(110.0);
     assert_eq!(said.last().map(String::as_str), Some("done"), "{said:?}");
 }
+
+/// Not all clients tell of a piece that the other side has: a peer may have everything unheard.
+#[test]
+fn a_seed_leaves_a_peer_that_was_interested_and_wants_nothing_more() {
+    let mut stage = seed(seeding(), FAST, "");
+    stage.receive(1, &[HAVE_NONE, INTERESTED].concat());
+    stage.wait(60.0);
+    stage.receive(1, &NOT_INTERESTED);
+    let said = stage.wait(9.0);
+    assert!(!said.iter().any(|line| line.starts_with("close")), "{said:?}");
+    assert_said(stage.wait(2.0), lines!["close 1", "gone 1 Finished gave 0"]);
+    // A peer may not know yet what it wants, or want something again.
+    for again in [&HAVE_NONE[..], &[HAVE_NONE, INTERESTED, NOT_INTERESTED, INTERESTED].concat()] {
+        let mut stage = seed(seeding(), FAST, "");
+        stage.receive(1, again);
+        let said = stage.wait(60.0);
+        assert!(!said.iter().any(|line| line.starts_with("close")), "{said:?}");
+    }
+}

@@ -315,6 +315,7 @@ pub(super) fn about(id: u8, index: u32, begin: u32, length: u32) -> Vec<u8> {
 pub(super) const CHOKE: [u8; 5] = [0, 0, 0, 1, 0];
 pub(super) const UNCHOKE: [u8; 5] = [0, 0, 0, 1, 1];
 pub(super) const INTERESTED: [u8; 5] = [0, 0, 0, 1, 2];
+pub(super) const NOT_INTERESTED: [u8; 5] = [0, 0, 0, 1, 3];
 
 pub(super) const HAVE_ALL: [u8; 5] = [0, 0, 0, 1, 14];
 pub(super) const HAVE_NONE: [u8; 5] = [0, 0, 0, 1, 15];
