@@ -7,6 +7,7 @@ use crate::wire::{Handshake, Message};
 use crate::{InfoHash, Timestamp, compact};
 
 use super::core::Core;
+use super::metadata::MetadataFetch;
 use super::peer::{Peer, Phase};
 use super::profile::{ExtendedEntry, FirstMessage, Interest, WithoutPieces};
 use super::{DisconnectReason, Event, Output, Session, SessionStreamId, Transport, Violation};
@@ -19,9 +20,11 @@ impl Session {
         stream: SessionStreamId,
         handshake: &Handshake,
     ) -> Result<(), Violation> {
-        let Some(is_v2) = self.core.torrent.is_v2(handshake.info_hash) else {
+        let is_v2 = self.core.torrent.is_v2(handshake.info_hash);
+        let is_unproven = is_v2.is_none() && self.may_be_of_v2(stream);
+        if is_v2.is_none() && !is_unproven {
             return Err(Violation::WrongInfoHash(handshake.info_hash));
-        };
+        }
         // Where connections have no ids of their own, all have that of the session.
         let has_ids = self.core.config.profile.peer_id.fresh;
         let is_ours = |other: &Peer| {
@@ -46,7 +49,8 @@ impl Session {
             self.disconnect(now, first.stream, DisconnectReason::Violated(Violation::Duplicate));
         }
         if let Some(peer) = self.peers.get_mut(stream) {
-            peer.is_v2 = is_v2;
+            peer.is_v2 = is_v2.unwrap_or(true);
+            peer.unproven = is_unproven.then_some(handshake.info_hash);
             if peer.incoming {
                 let upgrades = self.core.config.profile.upgrades && handshake.offers_v2();
                 let answer = self.core.torrent.answer_to(handshake.info_hash, upgrades);
@@ -61,6 +65,15 @@ impl Session {
             self.core.open(now, peer, handshake);
         }
         Ok(())
+    }
+
+    /// Whether a peer that answers by a hash which is not known may mean the torrent's of version 2: the link has the SHA-1 alone.
+    /// libtorrent answers so where it remembers of an address that it took version 2, whatever is offered now. The metadata will tell.
+    fn may_be_of_v2(&mut self, stream: SessionStreamId) -> bool {
+        let upgrades = self.core.config.profile.upgrades;
+        let is_dialled = self.peers.get(stream).is_some_and(|peer| !peer.incoming);
+        let fetch = self.core.torrent.awaits_v2().filter(|_| upgrades && is_dialled);
+        fetch.map(MetadataFetch::note_unproven).is_some()
     }
 }
 

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
 use crate::Timestamp;
 use crate::magnet::HashCheck;
@@ -18,7 +19,8 @@ use crate::wire::{Extension, METADATA_PIECE, Message, Metadata, MetadataKind};
 use super::core::Core;
 use super::layer_fetch::LayerFetch;
 use super::peer::{Peer, Phase};
-use super::{Event, Output, Session, SessionStreamId, Violation};
+use super::torrent::Torrent;
+use super::{DisconnectReason, Event, Output, Session, SessionStreamId, Violation};
 
 /// The metadata that is fetched from peers.
 #[derive(Debug, Default)]
@@ -30,6 +32,8 @@ pub(super) struct MetadataFetch {
     info: Option<Bytes>,
     /// Whether one of two info hashes is right and the other is not.
     disagrees: bool,
+    /// Whether a peer answered by an info hash that only the metadata can prove.
+    has_unproven: bool,
     /// What is fetched when the info dictionary is there, before it is handed out.
     layers: Option<Box<LayerFetch>>,
 }
@@ -95,6 +99,11 @@ impl MetadataFetch {
         }
         let parts = self.assemblies.iter().map(|assembly| (assembly.received(), u64::from(assembly.size)));
         parts.max_by_key(|(received, _)| *received)
+    }
+
+    /// A peer answers by an info hash that only the metadata can prove.
+    pub(super) const fn note_unproven(&mut self) {
+        self.has_unproven = true;
     }
 
     pub(super) fn await_layers(&mut self, layers: LayerFetch) {
@@ -231,8 +240,27 @@ impl Session {
         self.peers.mark_open_dirty();
     }
 
+    /// Ends the connections to peers that answered by a hash which is not that of version 2, as the metadata says now.
+    fn leave_disproved(&mut self, now: Timestamp) {
+        let Torrent::Wanted(_, fetch) = &mut self.core.torrent else { return };
+        let Some(info) = fetch.info.as_ref().filter(|_| fetch.has_unproven) else { return };
+        let right: [u8; 32] = Sha256::digest(info).into();
+        fetch.has_unproven = false;
+        for stream in self.peers.streams() {
+            let Some(peer) = self.peers.get_mut(stream) else { continue };
+            if let Some(hash) = peer.unproven.take()
+                && !right.starts_with(&hash.0)
+            {
+                self.disconnect(now, stream, DisconnectReason::Violated(Violation::WrongInfoHash(hash)));
+            }
+        }
+        // The others may be asked for piece layers.
+        self.peers.mark_open_dirty();
+    }
+
     /// Does what follows from news about the metadata.
     pub(super) fn follow_metadata(&mut self, now: Timestamp) {
+        self.leave_disproved(now);
         self.upgrade_peers(now);
         self.give_up_layers(now);
         let Some((_, fetch)) = self.core.torrent.fetch() else { return };

@@ -70,6 +70,14 @@ impl Torrent {
         }
     }
 
+    /// What is under way of its metadata, where that will tell the info hash of version 2, if there is one.
+    pub(super) fn awaits_v2(&mut self) -> Option<&mut MetadataFetch> {
+        match self {
+            Self::Wanted(InfoHashes::V1(_), fetch) if fetch.info().is_none() => Some(fetch),
+            _ => None,
+        }
+    }
+
     pub(super) const fn is_wanted(&self) -> bool {
         matches!(self, Self::Wanted(..))
     }

@@ -255,6 +255,65 @@ fn a_link_with_the_sha1_alone_is_begun_without_piece_layers_where_nobody_has_the
     assert!(stage.wait(1.5).contains(&begun));
 }
 
+/// libtorrent answers by the hash of version 2 where it remembers that an address took it, though the link does not have that hash.
+#[test]
+fn a_peer_that_answers_by_an_unknown_hash_is_judged_by_the_metadata() {
+    for (first, second) in [(true, false), (false, true)] {
+        let (torrent, row) = tree_torrent(&lengths(), PIECE, Described::Both);
+        let link = format!("magnet:?xt=urn:btih:{}&x.pe=10.0.0.7:5000&x.pe=10.0.0.8:5000", torrent.info_hash);
+        let mut stage = Stage::of_magnet(config(), torrent, &link);
+        stage.content = row;
+        let v2 = stage.torrent.truncated_v2().unwrap().0;
+        let opened: Vec<(u32, String)> = stage
+            .said()
+            .iter()
+            .filter_map(|line| line.strip_prefix("open ")?.split_once(' '))
+            .map(|(stream, address)| (stream.parse().unwrap(), address.to_owned()))
+            .collect();
+        assert_eq!(opened.len(), 2);
+        for ((stream, address), (is_right, id)) in opened.iter().zip([(first, A_ID), (second, B_ID)]) {
+            stage.opened(*stream, address);
+            let hash = if is_right { v2 } else { [9; 20] };
+            let said = stage.receive(*stream, &handshake(OFFERS_V2, &hash, id));
+            assert!(said.contains(&format!("connected {stream}")), "{said:?}");
+        }
+        // The first one gives the metadata, whether its hash is right or not.
+        let (giver, _) = opened[0];
+        let info = stage.torrent.info_bytes().clone();
+        let hello = extended(0, &format!("d1:md11:ut_metadatai9ee13:metadata_sizei{}ee", info.len()), b"");
+        stage.receive(giver, &hello);
+        let data = format!("d8:msg_typei1e5:piecei0e10:total_sizei{}ee", info.len());
+        let said = stage.receive(giver, &extended(2, &data, &info));
+        let (right, wrong) = if first { (0, 1) } else { (1, 0) };
+        let fault = crate::session::Violation::WrongInfoHash(crate::InfoHash([9; 20]));
+        assert!(said.contains(&format!("close {} {fault:?}", opened[wrong].0)), "{said:?}");
+        // The other one is of version 2, and need not be connected to anew.
+        let right = opened[right].0;
+        assert!(!said.contains(&format!("close {right}")), "{said:?}");
+        let exchanges = exchanges(&stage);
+        assert!(exchanges.iter().all(|(request, ..)| has_asked(&said, right, request)), "{said:?}");
+    }
+}
+
+/// Who calls must know what it calls for, and so must a peer of a torrent whose hashes are known.
+#[test]
+fn an_unknown_hash_of_a_caller_or_beside_a_known_one_is_refused() {
+    let (torrent, _) = tree_torrent(&lengths(), PIECE, Described::Both);
+    let fault = crate::session::Violation::WrongInfoHash(crate::InfoHash([9; 20]));
+    let link = format!("magnet:?xt=urn:btih:{}", torrent.info_hash);
+    let mut stage = Stage::of_magnet(config(), torrent.clone(), &link);
+    stage.hear(Input::Accepted(SessionStreamId(11), "10.0.0.11:5000".parse().unwrap()));
+    let said = stage.receive(11, &handshake(OFFERS_V2, &[9; 20], A_ID));
+    assert!(said.contains(&format!("close 11 {fault:?}")), "{said:?}");
+    let v2 = Hex(&torrent.info_hash_v2.unwrap()).to_string();
+    let link = format!("{link}&xt=urn:btmh:1220{v2}&x.pe=10.0.0.7:5000");
+    let mut stage = Stage::of_magnet(config(), torrent, &link);
+    stage.said();
+    stage.opened(0, "10.0.0.7:5000");
+    let said = stage.receive(0, &handshake(OFFERS_V2, &[9; 20], A_ID));
+    assert!(said.contains(&format!("close 0 {fault:?}")), "{said:?}");
+}
+
 #[test]
 fn the_layers_that_are_handed_out_are_those_of_the_torrent() {
     let (mut stage, _) = informed();
