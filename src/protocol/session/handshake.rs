@@ -50,7 +50,7 @@ impl Session {
         }
         if let Some(peer) = self.peers.get_mut(stream) {
             peer.is_v2 = is_v2.unwrap_or(true);
-            peer.unproven = is_unproven.then_some(handshake.info_hash);
+            peer.is_unproven = is_unproven;
             if peer.incoming {
                 let upgrades = self.core.config.profile.upgrades && handshake.offers_v2();
                 let answer = self.core.torrent.answer_to(handshake.info_hash, upgrades);

@@ -248,7 +248,8 @@ impl Session {
         fetch.has_unproven = false;
         for stream in self.peers.streams() {
             let Some(peer) = self.peers.get_mut(stream) else { continue };
-            if let Some(hash) = peer.unproven.take()
+            if std::mem::take(&mut peer.is_unproven)
+                && let Some(hash) = peer.theirs().handshake().map(|handshake| handshake.info_hash)
                 && !right.starts_with(&hash.0)
             {
                 self.disconnect(now, stream, DisconnectReason::Violated(Violation::WrongInfoHash(hash)));

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::peer::{ConnectionState, ObservedMessage, PeerFault, PeerSide, RequestCapacity, SideState};
 use crate::wire::{Extension, Handshake, Message, PieceSet};
-use crate::{Block, Geometry, InfoHash, PeerId, PieceIndex, Timestamp};
+use crate::{Block, Geometry, PeerId, PieceIndex, Timestamp};
 
 use super::assigned::AssignedBlocks;
 use super::encryption::Way;
@@ -79,8 +79,8 @@ pub(super) struct Peer {
     pub(super) metadata: MetadataSource,
     /// Whether the handshakes came to version 2 (BEP 52), so that hashes can be asked for.
     pub(super) is_v2: bool,
-    /// The info hash by which the peer answered, while it is not known whether it is the torrent's of version 2.
-    pub(super) unproven: Option<InfoHash>,
+    /// Whether the peer answered by an info hash of which it is not known whether it is the torrent's of version 2.
+    pub(super) is_unproven: bool,
     /// No hashes are asked of the peer before this time: it rejected a request.
     pub(super) hashes_rest_until: Option<Timestamp>,
 }
@@ -249,7 +249,7 @@ impl Peer {
             asked_to_relay: HolepunchCount::default(),
             metadata: MetadataSource::default(),
             is_v2: false,
-            unproven: None,
+            is_unproven: false,
             hashes_rest_until: None,
         }
     }
