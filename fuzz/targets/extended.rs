@@ -15,7 +15,7 @@ fuzz_target!(|payload: &[u8]| {
         Extension::DontHave,
         Extension::Holepunch,
         Extension::UploadOnly,
-        Extension::Other("ut_comment".to_owned()),
+        Extension::Other("ut_comment".into()),
         Extension::Unannounced,
     ] {
         tile(&extension.fields(payload), payload.len());
