@@ -45,7 +45,7 @@ pub struct World<'a> {
     caused: u64,
     /// How many things happened so far, and how many of each kind.
     happened: u64,
-    happened_by_kind: [u64; KINDS.len()],
+    happened_by_kind: [(&'static str, u64); KINDS],
     content: Content,
     tracker: Tracker,
     tracker_fails: Vec<(Timestamp, Timestamp)>,
@@ -117,26 +117,26 @@ enum What {
 }
 
 impl What {
-    /// The place of its kind in [`KINDS`].
-    const fn kind(self) -> usize {
+    /// The place of its kind among the [`KINDS`], and what that is called.
+    const fn kind(self) -> (usize, &'static str) {
         match self {
-            Self::Join(_) => 0,
-            Self::Leave(_) => 1,
-            Self::Wake(_) => 2,
-            Self::Opened(_) => 3,
-            Self::Called(_) => 4,
-            Self::Accepted(_) => 5,
-            Self::Refused(..) => 6,
-            Self::Left(_) => 7,
-            Self::Came(_) => 8,
-            Self::Delivered(_) => 9,
-            Self::Known(_) => 10,
-            Self::Datagram(_) => 11,
-            Self::Ended(_) => 12,
-            Self::Read(_) => 13,
-            Self::Pester(_) => 14,
-            Self::Act(_) => 15,
-            Self::Sample => 16,
+            Self::Join(_) => (0, "join"),
+            Self::Leave(_) => (1, "leave"),
+            Self::Wake(_) => (2, "wake"),
+            Self::Opened(_) => (3, "opened"),
+            Self::Called(_) => (4, "called"),
+            Self::Accepted(_) => (5, "accepted"),
+            Self::Refused(..) => (6, "refused"),
+            Self::Left(_) => (7, "left"),
+            Self::Came(_) => (8, "came"),
+            Self::Delivered(_) => (9, "delivered"),
+            Self::Known(_) => (10, "known"),
+            Self::Datagram(_) => (11, "datagram"),
+            Self::Ended(_) => (12, "ended"),
+            Self::Read(_) => (13, "read"),
+            Self::Pester(_) => (14, "pester"),
+            Self::Act(_) => (15, "act"),
+            Self::Sample => (16, "sample"),
         }
     }
 }
@@ -171,7 +171,7 @@ impl<'a> World<'a> {
             due: BinaryHeap::new(),
             caused: 0,
             happened: 0,
-            happened_by_kind: [0; KINDS.len()],
+            happened_by_kind: [("", 0); KINDS],
             tracker,
             tracker_fails: scenario
                 .tracker
@@ -232,7 +232,9 @@ impl<'a> World<'a> {
         }
         self.now = at;
         self.happened += 1;
-        self.happened_by_kind[what.kind()] += 1;
+        let (place, name) = what.kind();
+        let (known_as, count) = &mut self.happened_by_kind[place];
+        (*known_as, *count) = (name, *count + 1);
         match what {
             What::Join(host) => self.join(host)?,
             What::Leave(host) => self.leave_by_itself(host)?,
@@ -324,26 +326,8 @@ impl<'a> World<'a> {
     }
 }
 
-/// What the kinds of things that happen are called.
-const KINDS: [&str; 17] = [
-    "join",
-    "leave",
-    "wake",
-    "opened",
-    "called",
-    "accepted",
-    "refused",
-    "left",
-    "came",
-    "delivered",
-    "known",
-    "datagram",
-    "ended",
-    "read",
-    "pester",
-    "act",
-    "sample",
-];
+/// How many kinds of things happen.
+const KINDS: usize = 17;
 
 /// When every run begins: 2026-01-01T00:00:00 UTC.
 const START: Timestamp = Timestamp::from_nanos(1_767_225_600 * 1_000_000_000);

@@ -214,11 +214,7 @@ impl Dissector {
                 connection.interest()
             }
             StreamEvent::Closed { closing, .. } => {
-                let before = out.len();
-                connection.close(moment, closing, &mut self.recognised, out);
-                if let Some(Dissected::Connection(end)) = out.range_mut(before..).next_back() {
-                    end.noted_as = Some(stream);
-                }
+                connection.close(moment, closing, Some(stream), &mut self.recognised, out);
                 StreamInterest::Unwanted
             }
             StreamEvent::Awaited { direction, missing, .. } => {

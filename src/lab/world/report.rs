@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bittrace_protocol::session::{Identity, Status};
 
+use super::World;
 use super::host::Presence;
-use super::{KINDS, World};
 use crate::LabError;
 use crate::measure::{MessageTotals, Sample};
 use crate::network::{EndId, HostId};
@@ -149,11 +149,7 @@ impl World<'_> {
             seconds: now.seconds_since(start),
             hosts,
             events: self.happened,
-            events_by_kind: KINDS
-                .into_iter()
-                .zip(self.happened_by_kind)
-                .filter(|(_, count)| *count > 0)
-                .collect(),
+            events_by_kind: self.happened_by_kind.into_iter().filter(|(_, count)| *count > 0).collect(),
             connections: measures.connections,
             ends: measures.ends,
             packets,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::ops::Range;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -288,12 +289,9 @@ impl Core {
     fn store_padding(&mut self, piece: PieceIndex) {
         for block in self.picker.made_blocks(piece) {
             self.unstored += u64::from(block.length);
-            let (mut at, end) = (block.begin, block.begin + block.length);
-            while at < end {
-                let count = (end - at).min(ZEROS.len() as u32);
-                let zeros = Bytes::from_static(&ZEROS[..count as usize]);
-                self.outputs.push_back(Output::Store(piece, at, zeros));
-                at += count;
+            let begin = u64::from(block.begin);
+            for (at, zeros) in zeros(begin..begin + u64::from(block.length)) {
+                self.outputs.push_back(Output::Store(piece, at as u32, zeros));
             }
         }
     }
@@ -426,8 +424,14 @@ impl Session {
     }
 }
 
-/// Padding, as much as is made at once.
-pub(super) static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+/// The zeros of a stretch of padding, in parts that take no memory: where each begins, and its bytes.
+pub(super) fn zeros(span: Range<u64>) -> impl Iterator<Item = (u64, Bytes)> {
+    static ZEROS: [u8; 16 * 1024] = [0; 16 * 1024];
+    span.clone().step_by(ZEROS.len()).map(move |at| {
+        let count = (span.end - at).min(ZEROS.len() as u64);
+        (at, Bytes::from_static(&ZEROS[..count as usize]))
+    })
+}
 
 /// The bytes of a have message, and of the head of a bitfield (BEP 3, "peer messages").
 const HAVE: usize = 9;

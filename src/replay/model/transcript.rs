@@ -249,25 +249,23 @@ impl Transcript {
 
     /// The requests of the local host that go on after the end of a file, as if zeros followed up to where the next piece begins.
     pub fn padded_requests(&self) -> impl Iterator<Item = &StoredMessage> {
-        let said = self.said_of_pieces().filter(|(_, message, geometry)| match message {
+        self.said_of_pieces(|message, geometry| match message {
             Message::Request(block) => geometry.padded_span(*block).is_some_and(|(_, zeros)| zeros > 0),
             _ => false,
-        });
-        said.map(|(stored, ..)| stored)
+        })
     }
 
     /// The requests of the local host for blocks that are padding alone (BEP 47).
     pub fn requests_of_padding(&self) -> impl Iterator<Item = &StoredMessage> {
-        let said = self.said_of_pieces().filter(|(_, message, geometry)| match message {
+        self.said_of_pieces(|message, geometry| match message {
             Message::Request(block) => self.padding.covers_block(geometry, *block),
             _ => false,
-        });
-        said.map(|(stored, ..)| stored)
+        })
     }
 
     /// The haves of the local host for pieces of which some blocks, but not all, are padding alone.
     pub fn haves_with_padding(&self) -> impl Iterator<Item = &StoredMessage> {
-        let said = self.said_of_pieces().filter(|(_, message, geometry)| match message {
+        self.said_of_pieces(|message, geometry| match message {
             Message::Have(piece) => {
                 let mut made =
                     geometry.blocks(*piece).map(|block| self.padding.covers_block(geometry, block));
@@ -275,14 +273,19 @@ impl Transcript {
                 first.is_some_and(|first| made.any(|other| other != first))
             }
             _ => false,
-        });
-        said.map(|(stored, ..)| stored)
+        })
     }
 
-    /// What the local host says to peers, where it is known how the pieces lie.
-    fn said_of_pieces(&self) -> impl Iterator<Item = (&StoredMessage, Message, &Geometry)> {
+    /// What the local host says to peers of which something holds, where it is known how the pieces lie.
+    fn said_of_pieces(
+        &self,
+        holds: impl Fn(&Message, &Geometry) -> bool,
+    ) -> impl Iterator<Item = &StoredMessage> {
         let said = self.peers().flat_map(|one| &one.direction(Side::Local).messages);
-        said.filter_map(|stored| Some((stored, stored.peer_message()?, self.geometry.as_ref()?)))
+        said.filter(move |stored| match (stored.peer_message(), &self.geometry) {
+            (Some(message), Some(geometry)) => holds(&message, geometry),
+            _ => false,
+        })
     }
 
     /// When its first and its last message were captured; `None` where it has none.

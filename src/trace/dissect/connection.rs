@@ -262,10 +262,12 @@ impl StreamDissector {
         emitter.note
     }
 
+    /// It is over. `noted_as` is [`ConnectionEnd::noted_as`].
     pub(super) fn close(
         &mut self,
         moment: Moment,
         closing: StreamClosing,
+        noted_as: Option<StreamId>,
         recognised: &mut DissectContext,
         out: &mut VecDeque<Dissected>,
     ) {
@@ -300,7 +302,7 @@ impl StreamDissector {
                 opened: self.opened,
                 closed: moment,
                 measured: self.measured.take(),
-                noted_as: None,
+                noted_as,
             }));
         }
     }

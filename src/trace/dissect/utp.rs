@@ -154,7 +154,7 @@ impl UtpConnections {
             known.show_unread(recognised, out);
             // Of one that was joined in the middle and never proved to be one, nothing is said.
             if known.opening == StreamOpening::Syn || known.connection.is_read() {
-                known.connection.close(moment, closing, recognised, out);
+                known.connection.close(moment, closing, None, recognised, out);
             }
         }
     }

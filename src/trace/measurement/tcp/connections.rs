@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::super::budget::MeasurementBudget;
 use super::TcpMeasuring;
 use super::notes::{SegmentNote, SegmentNotes};
-use crate::{ConnectionMeasurement, StreamId};
+use crate::{ConnectionMeasurement, Moment, StreamId};
 
 /// Measures TCP connections.
 #[derive(Debug, Default)]
@@ -25,12 +25,10 @@ impl TcpMeasurements {
         for note in notes.drain() {
             match note {
                 SegmentNote::Plain(stream, segment) => {
-                    let begun = || Box::new(TcpMeasuring::begun_at(segment.moment));
-                    open.entry(stream).or_insert_with(begun).plain_segment(segment, budget);
+                    measuring(open, stream, segment.moment).plain_segment(segment, budget);
                 }
                 SegmentNote::Other(stream, segment) => {
-                    let begun = || Box::new(TcpMeasuring::begun_at(segment.moment));
-                    open.entry(stream).or_insert_with(begun).any_segment(&segment, budget);
+                    measuring(open, stream, segment.moment).any_segment(&segment, budget);
                 }
                 SegmentNote::Unwanted(stream) => {
                     if let Some(measuring) = open.remove(&stream) {
@@ -50,4 +48,14 @@ impl TcpMeasurements {
     pub(crate) fn of_closed(&mut self, stream: StreamId) -> Option<Box<ConnectionMeasurement>> {
         self.closed.remove(&stream)
     }
+}
+
+/// A connection, which may begin now.
+#[inline(always)]
+fn measuring(
+    open: &mut FxHashMap<StreamId, Box<TcpMeasuring>>,
+    stream: StreamId,
+    moment: Moment,
+) -> &mut TcpMeasuring {
+    open.entry(stream).or_insert_with(|| Box::new(TcpMeasuring::begun_at(moment)))
 }

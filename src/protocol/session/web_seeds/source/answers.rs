@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-use crate::session::download::ZEROS;
+use crate::session::download::zeros;
 use crate::session::picker::Seeker;
 use crate::web_seed::{AnswerHead, AnswerPart, BodyLength};
 use crate::{Metainfo, PieceIndex, Timestamp, is_local_network};
@@ -156,11 +156,8 @@ impl Source {
 
     /// Makes the bytes of padding files, which are zeros (BEP 47).
     pub(super) fn take_zeros(&self, now: Timestamp, span: Range<u64>, is_offered: bool, core: &mut Core) {
-        let mut at = span.start;
-        while at < span.end {
-            let count = (span.end - at).min(ZEROS.len() as u64);
-            self.take(now, at, Bytes::from_static(&ZEROS[..count as usize]), is_offered, None, core);
-            at += count;
+        for (at, zeros) in zeros(span) {
+            self.take(now, at, zeros, is_offered, None, core);
         }
     }
 
